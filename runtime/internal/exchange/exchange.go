@@ -1,0 +1,136 @@
+// Package exchange holds the state of one request on its way through the
+// gateway: what the client asked, who it is, where it goes, what came back.
+//
+// An Exchange does not know the protocol it came by. A front end (http1, later
+// http2) fills it, the engine and the stages read and change it, the front end
+// writes the answer. Everything in it is valid until the exchange ends and not
+// longer: byte slices are views into connection buffers that the next request
+// overwrites. What must outlive the exchange is copied.
+//
+// One goroutine owns an exchange at a time.
+package exchange
+
+import (
+	"crypto/tls"
+	"net/netip"
+	"time"
+
+	"github.com/microgw/microgw/runtime/internal/fault"
+)
+
+// A Body yields a message body piece by piece.
+type Body interface {
+	// Next returns the next piece, never empty with a nil error, valid until
+	// the following call. It returns io.EOF after the last piece and a
+	// *fault.Fault if the body breaks a rule or a limit.
+	Next() ([]byte, error)
+}
+
+// Proto is the protocol version the client spoke.
+type Proto uint8
+
+const (
+	HTTP10 Proto = iota
+	HTTP11
+	HTTP2
+)
+
+func (p Proto) String() string {
+	return [...]string{"HTTP/1.0", "HTTP/1.1", "HTTP/2.0"}[p]
+}
+
+// Route is what an exchange may know of the route it took: facts of the
+// artifact, shared by all requests and never changed.
+type Route struct {
+	ID         string // "METHOD /template": the label of logs and metrics
+	API        string // info.title
+	APIVersion string // info.version
+	BasePath   string
+}
+
+// Principal is who a request acts for, once proved. It may be shared between
+// requests (a token cache hands out one value many times): it is read only.
+type Principal struct {
+	Scheme      string   // "jwt"
+	Issuer      string   // iss
+	Subject     string   // sub
+	Username    string   // WSO2: name, else sub
+	ConsumerKey string   // azp, client_id or what the issuer's conf names
+	KeyType     string   // "PRODUCTION" or "SANDBOX"; the endpoint follows it
+	TokenID     string   // jti
+	Scopes      []string // scope and scp, in token order
+	Expires     time.Time
+	Claims      []byte // the token's payload, JSON
+}
+
+// HasScope reports whether s was granted.
+func (p *Principal) HasScope(s string) bool {
+	for _, have := range p.Scopes {
+		if have == s {
+			return true
+		}
+	}
+	return false
+}
+
+// Exchange is one request and its answer.
+type Exchange struct {
+	// The request, as normalised by the engine before any stage runs.
+	Method        []byte // as sent; methods are case-sensitive (RFC 9110, section 9.1)
+	Proto         Proto
+	TLS           *tls.ConnectionState // nil on a plaintext listener
+	Host          []byte               // authority, from Host or the absolute form
+	Target        []byte               // path and query as the client sent them
+	Path          []byte               // normalised: matched, authorised and forwarded
+	Query         []byte               // after "?", untouched
+	HasQuery      bool                 // tells "/a?" from "/a"
+	Request       Header
+	RequestBody   Body  // nil if there is none
+	RequestLength int64 // -1 if not known in advance
+
+	// Peer is the other end of the connection; Client is who the request came
+	// from, after trusted proxies have been believed.
+	Peer   netip.AddrPort
+	Client netip.Addr
+
+	// What the way in found out.
+	Route      *Route
+	Principal  *Principal // nil until proved, and on open operations
+	AuthHeader string     // name of the header that carried the credentials, "" if none did
+
+	// The answer. Status 0 means that there is none yet.
+	Status         int
+	Response       Header
+	ResponseBody   Body  // nil if there is none
+	ResponseLength int64 // -1 if not known in advance
+	Fault          *fault.Fault
+	// Stages may keep small values that live as long as the exchange here.
+	scratch []byte
+
+	// For the log.
+	Start    time.Time
+	Endpoint string // address the request was sent to, "" if to none
+	Attempts int
+	Received int64 // body bytes from the client
+	Sent     int64 // body bytes to the client
+}
+
+// Bytes returns n bytes of memory that live as long as the exchange.
+func (x *Exchange) Bytes(n int) []byte {
+	if cap(x.scratch)-len(x.scratch) < n {
+		x.scratch = make([]byte, 0, max(1024, n))
+	}
+	end := len(x.scratch) + n
+	b := x.scratch[len(x.scratch):end:end]
+	x.scratch = x.scratch[:end]
+	return b
+}
+
+// Reset makes x ready for the next request and keeps its memory.
+func (x *Exchange) Reset() {
+	req, resp, scratch := x.Request, x.Response, x.scratch
+	*x = Exchange{}
+	req.Reset()
+	resp.Reset()
+	x.Request, x.Response, x.scratch = req, resp, scratch[:0]
+}
