@@ -1,0 +1,231 @@
+package conf
+
+import (
+	"crypto/tls"
+	"log/slog"
+	"math"
+	"net/netip"
+	"time"
+)
+
+// DevelopmentIssuer and DevelopmentAudience are what a development token says
+// in iss and aud. The host is one that cannot exist (RFC 6761, section 6.4).
+const (
+	DevelopmentIssuer   = "https://development.micro-gw.invalid"
+	DevelopmentAudience = "micro-gw"
+)
+
+// LevelOff is Log.Level when nothing shall be logged.
+const LevelOff = slog.Level(math.MaxInt32)
+
+// Off is the port of a listener that shall not be opened.
+const Off = -1
+
+// Standard is the path that means standard output.
+const Standard = "-"
+
+// Config is the effective configuration: checked, with every default filled
+// in, and not changed after Load.
+type Config struct {
+	Listener   Listener
+	Admin      Admin
+	Upstream   Upstream
+	Auth       Auth
+	Issuers    []Issuer // whose tokens are accepted; the development issuer is never in it
+	TokenCache TokenCache
+	Server     Server
+	Shutdown   Shutdown
+	Log        Log
+	AccessLog  AccessLog
+
+	// Development says that the artifact's development key is to be trusted.
+	Development bool
+
+	// Overrides holds the keys made of an API's name, such as
+	// petstore_prod_endpoint_0, by their exact name. What they refer to is
+	// only known once an artifact is open.
+	Overrides map[string]string
+
+	// Warnings is what the operator should know although the gateway starts.
+	// Each is a line, or a line followed by indented lines.
+	Warnings []string
+
+	path    string            // of the file, "" for none
+	sources map[string]string // canonical key -> where its value is from; absent: default
+}
+
+// Listener is the API ports and what is allowed on them.
+type Listener struct {
+	Host      string
+	HTTPPort  int // Off: none. 0: one that is free
+	HTTPSPort int // the same
+
+	// Who we are on the HTTPS port: a key store, or a PEM pair, or neither (a
+	// certificate is made up then). Never both.
+	KeyStore        Store
+	CertificateFile string
+	PrivateKeyFile  string
+	// Whom we trust: the certificates that Issuer.CertificateAlias names, and
+	// upstreams' authorities beside those of the system.
+	TrustStore Store
+	TLS        TLS
+
+	KeepAlive            string // AUTO, ALWAYS or NEVER
+	MaxPipelinedRequests int
+	MaxURILength         int   // bytes
+	MaxHeaderSize        int   // bytes
+	MaxHeaderFields      int   // count
+	MaxEntityBodySize    int64 // bytes; -1: no limit
+
+	HeadTimeout  time.Duration // from a request's first byte to its head's last
+	BodyTimeout  time.Duration // between two reads of a request's body
+	IdleTimeout  time.Duration // between two requests on a connection
+	WriteTimeout time.Duration // until a client takes some of what is written
+
+	MaxConnections int // 0: no limit of our own
+	// TrustedProxies are the peers whose X-Forwarded-* and Forwarded fields are
+	// believed.
+	TrustedProxies []netip.Prefix
+}
+
+// Store is a PKCS#12 file. An empty path means none.
+type Store struct {
+	Path     string
+	Password Secret
+}
+
+// TLS is what is negotiated on the HTTPS port, in crypto/tls's terms.
+type TLS struct {
+	MinVersion uint16
+	MaxVersion uint16   // 0: the newest known
+	Ciphers    []uint16 // for TLS 1.2; nil: crypto/tls's choice
+}
+
+// Admin is the port for health and introspection.
+type Admin struct {
+	Address string // host:port; "" for none
+}
+
+// Upstream is how upstreams are called, where the artifact does not say.
+type Upstream struct {
+	ConnectTimeout  time.Duration
+	ResponseTimeout time.Duration // to the response head, then between two reads
+	IdleTimeout     time.Duration // of a pooled connection
+	MaxIdle         int           // per endpoint
+	MaxActive       int           // per endpoint; -1: no limit
+	WaitTimeout     time.Duration // for one of MaxActive to come free
+
+	VerifyHostname         bool
+	DisableSSLVerification bool
+
+	ResponseLimits ResponseLimits
+}
+
+// ResponseLimits is what an upstream may send.
+type ResponseLimits struct {
+	MaxStatusLineLength int   // bytes
+	MaxHeaderSize       int   // bytes
+	MaxEntityBodySize   int64 // bytes; -1: no limit
+}
+
+// Auth is where a credential is found.
+type Auth struct {
+	Header       string
+	RemoveHeader bool // before the upstream sees it
+}
+
+// Issuer is somebody whose tokens are accepted. Exactly one of
+// CertificateAlias, JWKSURL and PublicKeyFile is set.
+type Issuer struct {
+	Issuer           string
+	Audience         []string // any of them; none: not checked
+	CertificateAlias string   // in Listener.TrustStore
+	JWKSURL          string
+	PublicKeyFile    string // PEM: a public key or a certificate
+	ConsumerKeyClaim string
+	Leeway           time.Duration // for exp and nbf
+}
+
+// TokenCache is the cache of verified tokens.
+type TokenCache struct {
+	Enabled  bool
+	Expiry   time.Duration
+	Capacity int // entries
+}
+
+// Server is what clients are told of us, and how far clocks may differ.
+type Server struct {
+	Header        string // value of Server in our answers; "" for none
+	TimestampSkew time.Duration
+}
+
+// Shutdown is how the process ends.
+type Shutdown struct {
+	Grace time.Duration // for the requests in flight
+}
+
+// Log is the log of the process itself.
+type Log struct {
+	Level  slog.Level
+	Format string // text or json
+}
+
+// AccessLog is one record per request.
+type AccessLog struct {
+	Enabled bool
+	Path    string // Standard, or a file that is reopened on SIGUSR1
+	Format  string // combined or json
+}
+
+// Options is where Load looks.
+type Options struct {
+	Path    string   // micro-gw.conf; "" for none
+	Set     []string // key=value of -e, in order; the last one of a key wins
+	Environ []string // as of os.Environ
+	Dev     bool     // --dev
+}
+
+// Default returns the configuration of a gateway without a file, environment
+// or flags, except for Development, which only Load decides. Every default is
+// here and nowhere else.
+func Default() *Config {
+	return &Config{
+		Listener: Listener{
+			Host:                 "0.0.0.0",
+			HTTPPort:             9090,
+			HTTPSPort:            9095,
+			TLS:                  TLS{MinVersion: tls.VersionTLS12},
+			KeepAlive:            "AUTO",
+			MaxPipelinedRequests: 10,
+			MaxURILength:         4096,
+			MaxHeaderSize:        8192,
+			MaxHeaderFields:      100,
+			MaxEntityBodySize:    -1,
+			HeadTimeout:          10 * time.Second,
+			BodyTimeout:          60 * time.Second,
+			IdleTimeout:          120 * time.Second,
+			WriteTimeout:         60 * time.Second,
+		},
+		Admin: Admin{Address: "127.0.0.1:9000"},
+		Upstream: Upstream{
+			ConnectTimeout:  5 * time.Second,
+			ResponseTimeout: 60 * time.Second,
+			IdleTimeout:     30 * time.Second,
+			MaxIdle:         100,
+			MaxActive:       -1,
+			WaitTimeout:     30 * time.Second,
+			VerifyHostname:  true,
+			ResponseLimits: ResponseLimits{
+				MaxStatusLineLength: 4096,
+				MaxHeaderSize:       8192,
+				MaxEntityBodySize:   -1,
+			},
+		},
+		Auth:       Auth{Header: "Authorization", RemoveHeader: true},
+		TokenCache: TokenCache{Enabled: true, Expiry: 15 * time.Minute, Capacity: 10000},
+		Server:     Server{TimestampSkew: 5 * time.Second},
+		Shutdown:   Shutdown{Grace: 20 * time.Second},
+		Log:        Log{Level: slog.LevelInfo, Format: "text"},
+		AccessLog:  AccessLog{Enabled: true, Path: Standard, Format: "combined"},
+	}
+}
