@@ -1,0 +1,59 @@
+// Package internal_test holds the lines between the packages of the toolkit.
+package internal_test
+
+import (
+	"testing"
+
+	"github.com/microgw/microgw/pkg/deptest"
+)
+
+const (
+	root     = "github.com/microgw/microgw/"
+	internal = root + "toolkit/internal/"
+)
+
+func TestBoundaries(t *testing.T) {
+	deptest.Forbid(t,
+		deptest.Rule{
+			In:     root + "toolkit/...",
+			Import: []string{root + "runtime/...", root + "examples/..."},
+			Tests:  true,
+			Reason: "the halves meet in schema and pkg alone; what both need belongs there",
+		},
+		deptest.Rule{
+			In:     root + "toolkit/...",
+			Import: []string{"github.com/spf13/cobra/...", "github.com/spf13/pflag/..."},
+			Except: []string{internal + "cli"},
+			Reason: "the command line stops in cli; take values",
+		},
+		deptest.Rule{
+			In:     root + "toolkit/...",
+			Import: []string{"github.com/getkin/kin-openapi/..."},
+			Except: []string{internal + "spec", internal + "compile", internal + "mock"},
+			Reason: "OpenAPI documents are read by spec and lowered by compile",
+		},
+		deptest.Rule{
+			In:     root + "toolkit/...",
+			Import: []string{"github.com/golang-jwt/jwt/..."},
+			Except: []string{internal + "devkey"},
+			Reason: "tokens are made by devkey",
+		},
+		deptest.Rule{
+			In:     root + "toolkit/...",
+			Import: []string{root + "schema/artifactpb", "google.golang.org/protobuf/..."},
+			Except: []string{internal + "build", internal + "cli", internal + "compile", internal + "mock"},
+			Reason: "the message is made by compile and passed through whole; the rest has types of its own",
+		},
+		deptest.Rule{
+			In:     internal + "compile",
+			Import: []string{"os", "os/...", "net", "net/http/...", "io/ioutil", "math/rand/..."},
+			Reason: "compile is pure: the same documents give the same artifact; input and output are the caller's",
+		},
+		deptest.Rule{
+			In:     root + "toolkit/...",
+			Import: []string{internal + "cli"},
+			Except: []string{root + "toolkit/cmd/micro-gw"},
+			Reason: "nothing stands on the command line",
+		},
+	)
+}
