@@ -72,6 +72,9 @@ func (k *Key) Retired() bool { return k.retired.Load() }
 // Algorithms returns the algorithms that the key is fixed to.
 func (k *Key) Algorithms() []string { return slices.Clone(k.algs) }
 
+// Allows reports whether the key may be used with alg.
+func (k *Key) Allows(alg string) bool { return slices.Contains(k.algs, alg) }
+
 // same reports whether two keys are one.
 func (k *Key) same(o *Key) bool {
 	pub, ok := k.Public.(interface{ Equal(crypto.PublicKey) bool })

@@ -1,0 +1,175 @@
+package jwt
+
+import (
+	"crypto/sha256"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/microgw/microgw/runtime/internal/exchange"
+	"github.com/microgw/microgw/runtime/internal/keys"
+)
+
+// CacheOptions bound the memory of verified tokens. Zero values stand for the
+// defaults.
+type CacheOptions struct {
+	Disabled bool
+	Entries  int           // 10,000
+	Bytes    int64         // 32 MiB
+	Expiry   time.Duration // after which a token is verified anew; 15 min
+}
+
+// The cache of verified tokens is cut into shards, each with a lock, a map and
+// a ring. A hit takes the read lock of one shard. When a shard is full a hand
+// goes round its ring and throws out what has not been used since it came by
+// last ("clock" or second chance): nearly as good as least recently used, and a
+// hit has nothing to reorder.
+//
+// The key is SHA-256 of the whole token, signature included. Something shorter,
+// or the payload alone, would let a bent copy of a good token pass.
+
+// verified is what is known of a token. All but the last group is fixed once
+// it is in the cache.
+type verified struct {
+	sum       [sha256.Size]byte
+	principal exchange.Principal
+	dates     dates
+	leeway    int64
+	key       *keys.Key
+	added     int64
+	size      int64
+
+	used atomic.Bool
+	slot int // in the ring, -1 if not in it; guarded by the shard's mu
+}
+
+type cache struct {
+	shards []shard
+	expiry int64
+}
+
+type shard struct {
+	mu       sync.RWMutex
+	entries  map[[sha256.Size]byte]*verified // guarded by mu, as all below
+	ring     []*verified
+	hand     int
+	bytes    int64
+	maxCount int
+	maxBytes int64
+	_        [64]byte // keeps two shards' locks off one cache line
+}
+
+// clockSlack is how far back the clock may seem to go because two requests
+// have read it at nearly the same time.
+const clockSlack = 1000
+
+func newCache(o CacheOptions) *cache {
+	if o.Entries <= 0 {
+		o.Entries = 10_000
+	}
+	if o.Bytes <= 0 {
+		o.Bytes = 32 << 20
+	}
+	if o.Expiry <= 0 {
+		o.Expiry = 15 * time.Minute
+	}
+	// Small caches are not cut up: their bound would be too coarse.
+	n := 1
+	for n < 8*runtime.GOMAXPROCS(0) && n < 256 && o.Entries/(2*n) >= 64 && o.Bytes/int64(2*n) >= 256<<10 {
+		n *= 2
+	}
+	c := &cache{shards: make([]shard, n), expiry: o.Expiry.Milliseconds()}
+	for i := range c.shards {
+		c.shards[i].entries = map[[sha256.Size]byte]*verified{}
+		c.shards[i].maxCount = o.Entries / n
+		c.shards[i].maxBytes = o.Bytes / int64(n)
+	}
+	return c
+}
+
+func (c *cache) shard(sum *[sha256.Size]byte) *shard {
+	return &c.shards[int(sum[0])&(len(c.shards)-1)]
+}
+
+// get returns what is known of a token, unless that is too old, from a time
+// that the clock says is still to come, or was proved with a key that the
+// issuer has withdrawn.
+func (c *cache) get(sum *[sha256.Size]byte, now int64) *verified {
+	s := c.shard(sum)
+	s.mu.RLock()
+	e := s.entries[*sum]
+	s.mu.RUnlock()
+	if e == nil {
+		return nil
+	}
+	if age := now - e.added; age >= c.expiry || age < -clockSlack || e.key.Retired() {
+		c.drop(e)
+		return nil
+	}
+	if !e.used.Load() { // a write only when it changes something
+		e.used.Store(true)
+	}
+	return e
+}
+
+// put remembers e, at the cost of others.
+func (c *cache) put(e *verified, now int64) {
+	e.added = now
+	e.size = 2*int64(len(e.principal.Claims)) + 1024 // texts are copies of parts of the claims
+	s := c.shard(&e.sum)
+	if e.size > s.maxBytes {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if old := s.entries[e.sum]; old != nil {
+		s.remove(old)
+	}
+	for len(s.ring) >= s.maxCount || s.bytes+e.size > s.maxBytes {
+		s.evict(now)
+	}
+	s.entries[e.sum] = e
+	e.slot = len(s.ring)
+	s.ring = append(s.ring, e)
+	s.bytes += e.size
+}
+
+// drop forgets e if it is still there.
+func (c *cache) drop(e *verified) {
+	s := c.shard(&e.sum)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.entries[e.sum] == e {
+		s.remove(e)
+	}
+}
+
+// evict moves the hand to the next entry that is of no more use, or has not
+// been used since the hand passed it, and removes that. mu must be held and the
+// ring must not be empty.
+func (s *shard) evict(now int64) {
+	for {
+		if s.hand >= len(s.ring) {
+			s.hand = 0
+		}
+		e := s.ring[s.hand]
+		if now-e.leeway >= e.dates.expires || e.key.Retired() || !e.used.Swap(false) {
+			s.remove(e)
+			return
+		}
+		s.hand++
+	}
+}
+
+// remove takes e out. mu must be held.
+func (s *shard) remove(e *verified) {
+	last := len(s.ring) - 1
+	s.ring[e.slot] = s.ring[last]
+	s.ring[e.slot].slot = e.slot
+	s.ring[last] = nil
+	s.ring = s.ring[:last]
+	e.slot = -1
+	s.bytes -= e.size
+	delete(s.entries, e.sum)
+}

@@ -1,0 +1,187 @@
+package jwt
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/microgw/microgw/runtime/internal/exchange"
+	"github.com/microgw/microgw/runtime/internal/keys/strictjson"
+)
+
+// maxScopes bounds the scopes of one token.
+const maxScopes = 1000
+
+// claims are a token's members as they stand, and those that decide whether it
+// is looked at any further.
+type claims struct {
+	members  []member
+	issuer   string
+	audience []string
+	dates    dates
+}
+
+type member struct{ name, value []byte }
+
+func parseClaims(payload []byte) (*claims, error) {
+	c := &claims{members: make([]member, 0, 24), dates: dates{expires: longAgo, notBefore: longAgo, issued: longAgo}}
+	err := strictjson.Object(payload, func(name, value []byte) error {
+		c.members = append(c.members, member{name, value})
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	if c.issuer, err = c.text("iss"); err != nil {
+		return nil, err
+	}
+	if c.issuer == "" {
+		return nil, errors.New("no iss")
+	}
+	if aud := c.get("aud"); aud != nil {
+		var ok bool
+		if c.audience, ok = strictjson.Strings(aud); !ok {
+			return nil, errors.New("aud is neither a string nor a list of strings")
+		}
+	}
+	if c.get("exp") == nil {
+		return nil, errors.New("no exp")
+	}
+	for _, d := range []struct {
+		name  string
+		to    *int64
+		round func(float64) float64 // the fraction counts against the token
+	}{{"exp", &c.dates.expires, math.Floor}, {"nbf", &c.dates.notBefore, math.Ceil}, {"iat", &c.dates.issued, math.Ceil}} {
+		if value := c.get(d.name); value != nil {
+			var ok bool
+			if *d.to, ok = numericDate(value, d.round); !ok {
+				return nil, fmt.Errorf("%s is not a date", d.name)
+			}
+		}
+	}
+	return c, nil
+}
+
+func (c *claims) get(name string) []byte {
+	for i := range c.members {
+		if string(c.members[i].name) == name {
+			return c.members[i].value
+		}
+	}
+	return nil
+}
+
+// text returns a claim that must be a string if it is there.
+func (c *claims) text(name string) (string, error) {
+	value := c.get(name)
+	if value == nil {
+		return "", nil
+	}
+	s, ok := strictjson.String(value)
+	if !ok {
+		return "", fmt.Errorf("%s is not a string", name)
+	}
+	return s, nil
+}
+
+// principal fills p with what the claims say.
+func (c *claims) principal(p *exchange.Principal, consumerKeyClaim string, payload []byte) (err error) {
+	p.Scheme = "jwt"
+	p.Issuer = c.issuer
+	p.Expires = time.UnixMilli(c.dates.expires)
+	p.Claims = payload
+	if p.Subject, err = c.text("sub"); err != nil {
+		return err
+	}
+	if p.TokenID, err = c.text("jti"); err != nil {
+		return err // a revocation list could not name it
+	}
+	// Tokens without a key type are for production, as in WSO2 API Microgateway.
+	if p.KeyType, err = c.text("keytype"); err != nil {
+		return err
+	}
+	if p.KeyType == "" {
+		p.KeyType = "PRODUCTION"
+	}
+	// name is for people; one of another form is not worth refusing a token for.
+	if p.Username, _ = c.text("name"); p.Username == "" {
+		p.Username = p.Subject
+	}
+	if consumerKeyClaim != "" {
+		p.ConsumerKey = c.first(consumerKeyClaim)
+	} else if p.ConsumerKey = c.first("azp"); p.ConsumerKey == "" {
+		p.ConsumerKey = c.first("client_id") // RFC 9068, section 2.2
+	}
+	for _, name := range []string{"scope", "scp"} {
+		if p.Scopes, err = c.scopes(p.Scopes, name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// first returns a claim's text, or its first text if it is a list.
+func (c *claims) first(name string) string {
+	if list, ok := strictjson.Strings(c.get(name)); ok && len(list) > 0 {
+		return list[0]
+	}
+	return ""
+}
+
+// scopes appends the scopes of a claim: a string with blanks between them (RFC
+// 8693, section 4.2), or a list of one scope each as several issuers have it.
+func (c *claims) scopes(have []string, name string) ([]string, error) {
+	value := c.get(name)
+	if value == nil || strictjson.Null(value) {
+		return have, nil
+	}
+	list, ok := strictjson.Strings(value)
+	if !ok {
+		return nil, fmt.Errorf("%s is neither a string nor a list of strings", name)
+	}
+	if value[0] == '"' {
+		list = strings.Split(list[0], " ")
+	}
+	for _, s := range list {
+		if s == "" || slices.Contains(have, s) {
+			continue
+		}
+		if len(have) == maxScopes {
+			return nil, fmt.Errorf("more than %d scopes", maxScopes)
+		}
+		have = append(have, s)
+	}
+	return have, nil
+}
+
+// Dates beyond lastDate (the end of the year 9999) mean "never" and are taken
+// as that; some issuers write the largest number they have. Beyond maxDate it
+// is no date.
+const (
+	lastDate = 253402300799
+	maxDate  = 1e16
+)
+
+// numericDate reads a NumericDate (RFC 7519, section 2): seconds, perhaps with
+// a fraction.
+func numericDate(value []byte, round func(float64) float64) (ms int64, ok bool) {
+	if c := value[0]; c != '-' && (c < '0' || c > '9') {
+		return 0, false
+	}
+	seconds, err := strconv.ParseInt(string(value), 10, 64)
+	if err != nil {
+		f, err := strconv.ParseFloat(string(value), 64)
+		if err != nil || math.Abs(f) > maxDate {
+			return 0, false
+		}
+		seconds = int64(round(f))
+	}
+	if seconds > maxDate || seconds < -maxDate {
+		return 0, false
+	}
+	return min(max(seconds, -lastDate), lastDate) * 1000, true
+}

@@ -1,0 +1,276 @@
+// Package jwt lets a request in that carries a signed token (RFC 7519) of an
+// issuer that the gateway trusts.
+//
+// What surprises:
+//
+//   - The token's iss chooses the issuer and so the keys. A token is never
+//     tried with another issuer's keys, and an issuer's key is good for the
+//     algorithms it was loaded for and no others.
+//   - A token once verified is remembered, under a hash of all of it. What is
+//     remembered are facts: who signed, what it claims. Its dates, and whether
+//     its key is still one of the issuer's, are looked at on each request. A
+//     refused token is not remembered; it is refused as early as it can be, and
+//     a signature is only checked once everything else is in order.
+//   - exp is mandatory, iat may not lie in the future, and dates may have a
+//     fraction, which always counts against the token.
+//   - The client learns that its credentials are not valid and no more. Which
+//     check failed is the cause of the fault, for the log.
+package jwt
+
+import (
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/microgw/microgw/runtime/internal/exchange"
+	"github.com/microgw/microgw/runtime/internal/fault"
+	"github.com/microgw/microgw/runtime/internal/keys"
+	"github.com/microgw/microgw/runtime/internal/policy/jwt/jws"
+)
+
+// MaxLeeway bounds Issuer.Leeway: clocks that are further apart need mending.
+const MaxLeeway = time.Hour
+
+// An Issuer is somebody whose tokens are accepted.
+type Issuer struct {
+	Issuer string // iss, compared byte for byte
+	// Audience lists the values of which aud must have one. Empty: aud is not
+	// looked at.
+	Audience []string
+	Keys     keys.KeySet
+	// ConsumerKeyClaim names the claim that tells the client application. Of
+	// a list the first counts. Empty: azp, else client_id.
+	ConsumerKeyClaim string
+	// Leeway is how far the issuer's clock may be from ours, either way.
+	Leeway time.Duration
+}
+
+// Options for New.
+type Options struct {
+	Issuers []Issuer
+	Cache   CacheOptions
+	Now     func() time.Time // nil: time.Now
+}
+
+// A Verifier decides about tokens. It is safe for concurrent use.
+type Verifier struct {
+	issuers map[string]*Issuer
+	cache   *cache // nil if disabled
+	now     func() time.Time
+}
+
+// New checks the options.
+func New(o Options) (*Verifier, error) {
+	v := &Verifier{issuers: map[string]*Issuer{}, now: o.Now}
+	if v.now == nil {
+		v.now = time.Now
+	}
+	for _, is := range o.Issuers {
+		switch {
+		case is.Issuer == "":
+			return nil, errors.New("jwt: issuer without a name")
+		case v.issuers[is.Issuer] != nil:
+			return nil, fmt.Errorf("jwt: issuer %q is configured twice", is.Issuer)
+		case is.Keys == nil:
+			return nil, fmt.Errorf("jwt: issuer %q has no keys", is.Issuer)
+		case is.Leeway < 0 || is.Leeway > MaxLeeway:
+			return nil, fmt.Errorf("jwt: issuer %q: leeway %v is not between 0 and %v", is.Issuer, is.Leeway, MaxLeeway)
+		}
+		is.Audience = slices.Clone(is.Audience)
+		v.issuers[is.Issuer] = &is
+	}
+	if !o.Cache.Disabled {
+		v.cache = newCache(o.Cache)
+	}
+	return v, nil
+}
+
+// Stage returns the request half of a stage that reads the token from the
+// header of that name, sets the exchange's principal, and takes the header
+// out of the forwarded request if remove is set.
+func (v *Verifier) Stage(header string, remove bool) func(*exchange.Exchange) error {
+	lower := strings.ToLower(header)
+	id := exchange.FieldIDOf([]byte(header))
+	missing := fault.MissingCredentialsIn(header).Becausef("no credentials in %s", header)
+	repeated := fault.InvalidCredentials.Becausef("several %s header fields", header)
+	refused := fault.InvalidScheme.Becausef("%s does not use the scheme Bearer", header)
+	return func(x *exchange.Exchange) error {
+		var value []byte
+		found := 0
+		for i := range x.Request.Fields {
+			f := &x.Request.Fields[i]
+			if f.ID == id && (id != exchange.Other || exchange.EqualFold(f.Name, lower)) {
+				value = f.Value
+				found++
+			}
+		}
+		if found > 1 {
+			// Two readers may pick different ones (RFC 9110, section 5.3: a
+			// sender must not repeat such a field).
+			return repeated
+		}
+		scheme, token := split(value)
+		switch {
+		case len(scheme) == 0, len(token) == 0 && !exchange.EqualFold(scheme, "basic"):
+			return missing
+		case !exchange.EqualFold(scheme, "bearer"): // RFC 9110, section 11.1: in any case
+			return refused
+		}
+		p, err := v.Verify(token)
+		if err != nil {
+			return err
+		}
+		x.Principal = p
+		x.AuthHeader = header
+		if remove {
+			if id != exchange.Other {
+				x.Request.DeleteID(id)
+			} else {
+				x.Request.Delete(lower)
+			}
+		}
+		return nil
+	}
+}
+
+// split parts credentials into the scheme and what follows it after one or
+// more blanks (RFC 9110, section 11.4).
+func split(value []byte) (scheme, rest []byte) {
+	value = trim(value)
+	for i, c := range value {
+		if c == ' ' || c == '\t' {
+			return value[:i], trim(value[i:])
+		}
+	}
+	return value, nil
+}
+
+func trim(b []byte) []byte {
+	for len(b) > 0 && (b[0] == ' ' || b[0] == '\t') {
+		b = b[1:]
+	}
+	for len(b) > 0 && (b[len(b)-1] == ' ' || b[len(b)-1] == '\t') {
+		b = b[:len(b)-1]
+	}
+	return b
+}
+
+// Verify returns who a token speaks for. The error is a *fault.Fault. The
+// principal is shared and read only; it does not hold on to the token.
+func (v *Verifier) Verify(token []byte) (*exchange.Principal, error) {
+	if len(token) > jws.MaxSize {
+		return nil, fault.InvalidCredentials.Becausef("token longer than %d bytes", jws.MaxSize)
+	}
+	now := v.now().UnixMilli()
+	var sum [sha256.Size]byte
+	if v.cache != nil {
+		sum = sha256.Sum256(token)
+		if e := v.cache.get(&sum, now); e != nil {
+			if err := e.dates.check(now, e.leeway); err != nil {
+				v.cache.drop(e)
+				return nil, fault.InvalidCredentials.Because(err)
+			}
+			return &e.principal, nil
+		}
+	}
+	e, err := v.verify(token, now)
+	switch {
+	case errors.Is(err, keys.ErrNeverLoaded):
+		return nil, fault.KeysUnavailable.Because(err)
+	case err != nil:
+		return nil, fault.InvalidCredentials.Because(err)
+	}
+	if v.cache != nil {
+		e.sum = sum
+		v.cache.put(e, now)
+	}
+	return &e.principal, nil
+}
+
+// verify judges a token from the cheapest check to the dearest.
+func (v *Verifier) verify(token []byte, now int64) (*verified, error) {
+	t, err := jws.Parse(token)
+	if err != nil {
+		return nil, fmt.Errorf("token: %w", err)
+	}
+	// Tokens of other kinds, signed by the same issuer, must not pass as access
+	// tokens (RFC 8725, section 3.11). at+jwt is RFC 9068's; before it they had
+	// the typ JWT or none.
+	switch typ := strings.ToLower(t.Type); typ {
+	case "", "jwt", "application/jwt", "at+jwt", "application/at+jwt":
+	default:
+		return nil, fmt.Errorf("token of the type %.40q is not an access token", t.Type)
+	}
+	if cty := strings.ToLower(t.Content); cty == "jwt" || cty == "application/jwt" {
+		return nil, errors.New("token inside a token")
+	}
+	c, err := parseClaims(t.Payload)
+	if err != nil {
+		return nil, fmt.Errorf("claims: %w", err)
+	}
+	is := v.issuers[c.issuer]
+	if is == nil {
+		return nil, fmt.Errorf("issuer %.100q is not configured", c.issuer)
+	}
+	if len(is.Audience) > 0 && !slices.ContainsFunc(c.audience, func(a string) bool { return slices.Contains(is.Audience, a) }) {
+		return nil, fmt.Errorf("audience %.200q has none of %q", c.audience, is.Audience)
+	}
+	e := &verified{dates: c.dates, leeway: is.Leeway.Milliseconds()}
+	if err := e.dates.check(now, e.leeway); err != nil {
+		return nil, err
+	}
+	list, err := is.Keys.Keys(t.KeyID, t.Algorithm)
+	if err != nil {
+		return nil, fmt.Errorf("issuer %q: %w", is.Issuer, err)
+	}
+	err = keys.ErrUnknownKey
+	for _, k := range list {
+		if err = t.Verify(k); err == nil {
+			e.key = k
+			break
+		}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("issuer %q, kid %.64q: %w", is.Issuer, t.KeyID, err)
+	}
+	if err := c.principal(&e.principal, is.ConsumerKeyClaim, t.Payload); err != nil {
+		return nil, fmt.Errorf("claims: %w", err)
+	}
+	return e, nil
+}
+
+// dates of a token in milliseconds since 1970. What is absent is far in the
+// past.
+type dates struct{ expires, notBefore, issued int64 }
+
+const longAgo = math.MinInt64 / 2
+
+// check judges the dates. now may be anything: after a clock has been set
+// back a token may become good again that had expired, but none that the clock
+// does not cover.
+func (d *dates) check(now, leeway int64) error {
+	switch {
+	case now-leeway >= d.expires: // RFC 7519, section 4.1.4: "on or after"
+		return &dateError{"expired", d.expires, now}
+	case now+leeway < d.notBefore:
+		return &dateError{"not valid yet", d.notBefore, now}
+	case now+leeway < d.issued:
+		return &dateError{"issued in the future", d.issued, now}
+	}
+	return nil
+}
+
+// dateError is formatted only if somebody logs it.
+type dateError struct {
+	what      string
+	date, now int64
+}
+
+func (e *dateError) Error() string {
+	utc := func(ms int64) string { return time.UnixMilli(ms).UTC().Format(time.RFC3339) }
+	return fmt.Sprintf("token %s: %s, and it is %s", e.what, utc(e.date), utc(e.now))
+}
