@@ -12,7 +12,9 @@ package exchange
 
 import (
 	"crypto/tls"
+	"io"
 	"net/netip"
+	"strconv"
 	"time"
 
 	"github.com/microgw/microgw/runtime/internal/fault"
@@ -24,6 +26,32 @@ type Body interface {
 	// the following call. It returns io.EOF after the last piece and a
 	// *fault.Fault if the body breaks a rule or a limit.
 	Next() ([]byte, error)
+	// Ready reports whether Next will return without waiting for the network:
+	// a writer that holds bytes back sends them first if not.
+	Ready() bool
+}
+
+// A Bytes is a Body that is at hand already.
+type Bytes struct{ rest []byte }
+
+// Next implements Body.
+func (b *Bytes) Next() ([]byte, error) {
+	if len(b.rest) == 0 {
+		return nil, io.EOF
+	}
+	p := b.rest
+	b.rest = nil
+	return p, nil
+}
+
+// Ready implements Body.
+func (b *Bytes) Ready() bool { return true }
+
+// A Call is the exchange's hold on an upstream connection.
+type Call interface {
+	// Release gives the connection back, or ends it if it cannot be used
+	// again. The answer's fields and body are gone after that.
+	Release()
 }
 
 // Proto is the protocol version the client spoke.
@@ -87,11 +115,18 @@ type Exchange struct {
 	Request       Header
 	RequestBody   Body  // nil if there is none
 	RequestLength int64 // -1 if not known in advance
+	WebSocket     bool  // asks to become a tunnel (RFC 6455)
+	Trailers      bool  // the client takes trailers
 
 	// Peer is the other end of the connection; Client is who the request came
 	// from, after trusted proxies have been believed.
 	Peer   netip.AddrPort
 	Client netip.Addr
+	// Forwarded is the part of the forwarding fields that is the same for all
+	// requests of a connection, ready to be sent: X-Forwarded-For and so on.
+	// Trusted says that the peer's own forwarding fields are believed.
+	Forwarded []byte
+	Trusted   bool
 
 	// What the way in found out.
 	Route      *Route
@@ -101,10 +136,23 @@ type Exchange struct {
 	// The answer. Status 0 means that there is none yet.
 	Status         int
 	Response       Header
-	ResponseBody   Body  // nil if there is none
-	ResponseLength int64 // -1 if not known in advance
+	ResponseBody   Body   // nil if there is none
+	ResponseLength int64  // -1 if not known in advance
+	Trailer        Header // after the body's end, if Trailers
 	Fault          *fault.Fault
-	// Stages may keep small values that live as long as the exchange here.
+	Call           Call               // nil if no upstream is involved
+	Tunnel         io.ReadWriteCloser // set with status 101
+
+	// Uploading says that another goroutine is still sending the request's
+	// body: nobody else may look at it.
+	Uploading bool
+
+	// Shard spreads what all exchanges write to (counters, pools, log buffers)
+	// over copies: exchanges that run at the same time tend to have different
+	// ones. It stays over Reset.
+	Shard uint32
+
+	own     Bytes
 	scratch []byte
 
 	// For the log.
@@ -126,11 +174,44 @@ func (x *Exchange) Bytes(n int) []byte {
 	return b
 }
 
+// Answer makes body the answer. It replaces what there was and keeps nothing of
+// it.
+func (x *Exchange) Answer(status int, contentType string, body []byte) {
+	x.Status = status
+	x.Response.Reset()
+	x.Trailer.Reset()
+	x.Tunnel = nil
+	x.own.rest = body
+	x.ResponseBody, x.ResponseLength = nil, int64(len(body))
+	if len(body) > 0 {
+		x.ResponseBody = &x.own
+		x.Response.Append(Field{Name: contentTypeName, Value: []byte(contentType), ID: ContentType})
+	}
+}
+
+var contentTypeName = []byte("Content-Type")
+
+// Fail makes f the answer.
+func (x *Exchange) Fail(f *fault.Fault) {
+	x.Answer(f.Status, "application/json", f.Body())
+	x.Fault = f
+	if f.Challenge != "" {
+		x.Response.Add([]byte("WWW-Authenticate"), []byte(f.Challenge))
+	}
+	if f.Allow != "" {
+		x.Response.Add([]byte("Allow"), []byte(f.Allow))
+	}
+	if f.RetrySeconds > 0 {
+		x.Response.Add([]byte("Retry-After"), strconv.AppendInt(nil, f.RetrySeconds, 10))
+	}
+}
+
 // Reset makes x ready for the next request and keeps its memory.
 func (x *Exchange) Reset() {
-	req, resp, scratch := x.Request, x.Response, x.scratch
+	req, resp, trailer, scratch, shard := x.Request, x.Response, x.Trailer, x.scratch, x.Shard
 	*x = Exchange{}
 	req.Reset()
 	resp.Reset()
-	x.Request, x.Response, x.scratch = req, resp, scratch[:0]
+	trailer.Reset()
+	x.Request, x.Response, x.Trailer, x.scratch, x.Shard = req, resp, trailer, scratch[:0], shard
 }

@@ -1,0 +1,10 @@
+//go:build !unix
+
+package http1
+
+const (
+	canAwait  = false
+	canSplice = false
+)
+
+func (c *conn) readFirst(uintptr) bool { return true }
