@@ -51,7 +51,7 @@ type Config struct {
 	Warnings []string
 
 	path    string            // of the file, "" for none
-	sources map[string]string // canonical key -> where its value is from; absent: default
+	sources map[string]origin // by key, for the values that are not defaults
 }
 
 // Listener is the API ports and what is allowed on them.
@@ -94,10 +94,10 @@ type Store struct {
 	Password Secret
 }
 
-// TLS is what is negotiated on the HTTPS port, in crypto/tls's terms.
+// TLS is what is negotiated on the HTTPS port, in crypto/tls's terms. TLS 1.3 is
+// always offered, and has no cipher suites to choose.
 type TLS struct {
 	MinVersion uint16
-	MaxVersion uint16   // 0: the newest known
 	Ciphers    []uint16 // for TLS 1.2; nil: crypto/tls's choice
 }
 

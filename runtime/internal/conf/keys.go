@@ -1,0 +1,541 @@
+package conf
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"math"
+	"net"
+	"net/netip"
+	"net/url"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// A key is one that this version acts on. The tables below are all there is to
+// know of it: Load reads by them, Print writes by them, and docs/conf.md is made
+// of them.
+type key[T any] struct {
+	name  string
+	old   []string // other spellings, of other releases or of articles
+	since string   // the WSO2 release that has it; "" for one of our own
+	codec codec[T]
+	doc   string // Markdown, one line
+}
+
+const (
+	maxTimeout = 24 * time.Hour
+	minTimeout = time.Millisecond
+)
+
+var configKeys = []key[Config]{
+	{"listenerConfig.host", nil, "3.0", stringOf(func(c *Config) *string { return &c.Listener.Host }, checkHost),
+		"Address or name the API ports are bound to."},
+	{"listenerConfig.httpPort", nil, "3.0", portOf(func(c *Config) *int { return &c.Listener.HTTPPort }),
+		"Port without TLS. `-1`: none. `0`: one that is free."},
+	{"listenerConfig.httpsPort", nil, "3.0", portOf(func(c *Config) *int { return &c.Listener.HTTPSPort }),
+		"Port with TLS. `-1`: none. `0`: one that is free."},
+	{"listenerConfig.keyStorePath", []string{"listenerConfig.keyStore.path"}, "3.1", fileOf(func(c *Config) *string { return &c.Listener.KeyStore.Path }),
+		"PKCS#12 file with the key and certificate of the HTTPS port. Without it and `certificateFile` a self-signed certificate is made in memory."},
+	{"listenerConfig.keyStorePassword", []string{"listenerConfig.keyStore.password"}, "3.1", secretOf(func(c *Config) *Secret { return &c.Listener.KeyStore.Password }),
+		"Its password."},
+	{"listenerConfig.certificateFile", nil, "", fileOf(func(c *Config) *string { return &c.Listener.CertificateFile }),
+		"PEM file with the certificate chain of the HTTPS port, instead of a key store."},
+	{"listenerConfig.privateKeyFile", nil, "", fileOf(func(c *Config) *string { return &c.Listener.PrivateKeyFile }),
+		"PEM file with the private key of `certificateFile`."},
+	{"listenerConfig.trustStorePath", []string{"listenerConfig.trustStore.path"}, "3.1", fileOf(func(c *Config) *string { return &c.Listener.TrustStore.Path }),
+		"PKCS#12 file with the certificates that `jwtTokenConfig.certificateAlias` names, and with authorities that upstreams may have their certificate from."},
+	{"listenerConfig.trustStorePassword", []string{"listenerConfig.trustStore.password"}, "3.1", secretOf(func(c *Config) *Secret { return &c.Listener.TrustStore.Password }),
+		"Its password."},
+	{"listenerConfig.keepAlive", nil, "3.1", choiceOf([]string{"AUTO", "ALWAYS", "NEVER"}, func(c *Config) *string { return &c.Listener.KeepAlive }),
+		"Whether a client's connection stays open after an answer: as the client asks, always, or never."},
+	{"listenerConfig.maxPipelinedRequests", nil, "3.1", intOf(1, 1000, "requests", func(c *Config) *int { return &c.Listener.MaxPipelinedRequests }),
+		"Requests a client may have sent on one connection before it has read the first answer."},
+	{"listenerConfig.maxUriLength", nil, "3.1", intOf(16, 1<<20, "bytes", func(c *Config) *int { return &c.Listener.MaxURILength }),
+		"Longest request target; a longer one is answered 414."},
+	{"listenerConfig.maxHeaderSize", nil, "3.1", intOf(128, 1<<20, "bytes", func(c *Config) *int { return &c.Listener.MaxHeaderSize }),
+		"Largest request head; a larger one is answered 431."},
+	{"listenerConfig.maxHeaderFields", nil, "", intOf(1, 10000, "fields", func(c *Config) *int { return &c.Listener.MaxHeaderFields }),
+		"Most header fields of a request; more are answered 431."},
+	{"listenerConfig.maxEntityBodySize", nil, "3.1", limitOf("bytes", func(c *Config) *int64 { return &c.Listener.MaxEntityBodySize }),
+		"Largest request body; a larger one is answered 413. `-1`: no limit."},
+	{"listenerConfig.headTimeout", nil, "", durationOf(minTimeout, maxTimeout, func(c *Config) *time.Duration { return &c.Listener.HeadTimeout }),
+		"From the first byte of a request head to its last; then 408."},
+	{"listenerConfig.bodyTimeout", nil, "", durationOf(minTimeout, maxTimeout, func(c *Config) *time.Duration { return &c.Listener.BodyTimeout }),
+		"Between two reads of a request body; then 408."},
+	{"listenerConfig.idleTimeout", nil, "", durationOf(minTimeout, maxTimeout, func(c *Config) *time.Duration { return &c.Listener.IdleTimeout }),
+		"Between two requests on a connection; then it is closed."},
+	{"listenerConfig.writeTimeout", nil, "", durationOf(minTimeout, maxTimeout, func(c *Config) *time.Duration { return &c.Listener.WriteTimeout }),
+		"Until a client takes something of an answer; then its connection is closed."},
+	{"listenerConfig.maxConnections", nil, "", intOf(0, math.MaxInt32, "connections", func(c *Config) *int { return &c.Listener.MaxConnections }),
+		"Connections from clients at one time. `0`: as many as the system gives."},
+	{"listenerConfig.trustedProxies", nil, "", proxies(),
+		"Addresses and networks (`10.0.0.0/8`) of the proxies whose `X-Forwarded-*` and `Forwarded` fields are believed. Everybody else's are dropped."},
+	{"mutualSSLConfig.protocolName", nil, "3.0", protocolName(),
+		"`TLS`; nothing else exists."},
+	{"mutualSSLConfig.protocolVersions", nil, "3.0", tlsVersions(),
+		"TLS versions of the HTTPS port: `TLSv1.2`, `TLSv1.3`. The lowest counts; TLS 1.3 is always offered. Older ones are left out, and refused if they are all there is."},
+	{"mutualSSLConfig.ciphers", nil, "3.0", tlsCiphers(),
+		"Cipher suites for TLS 1.2, by the names of Java or IANA. Weak ones are left out, and refused if they are all there is."},
+
+	{"admin.address", nil, "", stringOf(func(c *Config) *string { return &c.Admin.Address }, checkAddress),
+		"Address and port of `/health`, `/ready`, `/version` and `/routes`. Empty: none. Whoever reaches it sees every route."},
+
+	{"httpClients.connectTimeout", nil, "", durationOf(minTimeout, maxTimeout, func(c *Config) *time.Duration { return &c.Upstream.ConnectTimeout }),
+		"To open a connection to an upstream, TLS included; then 504."},
+	{"httpClients.responseTimeout", nil, "", durationOf(minTimeout, maxTimeout, func(c *Config) *time.Duration { return &c.Upstream.ResponseTimeout }),
+		"Until an upstream begins to answer, and between two reads of its answer; then 504. An endpoint's own time-out in the definition wins."},
+	{"httpClients.verifyHostname", nil, "3.0", boolOf(func(c *Config) *bool { return &c.Upstream.VerifyHostname }),
+		"Whether an upstream's certificate must be for its host name."},
+	{"httpClients.disableSslVerification", nil, "3.2", boolOf(func(c *Config) *bool { return &c.Upstream.DisableSSLVerification }),
+		"Whether any certificate of an upstream will do. For tests only."},
+	{"httpClients.poolConfig.maxIdleConnections", nil, "3.2", intOf(0, 1<<20, "connections", func(c *Config) *int { return &c.Upstream.MaxIdle }),
+		"Unused connections that are kept for each endpoint."},
+	{"httpClients.poolConfig.maxActiveConnections", nil, "3.2", limitOf("connections", func(c *Config) *int { return &c.Upstream.MaxActive }),
+		"Connections to each endpoint at one time. `-1`: no limit."},
+	{"httpClients.poolConfig.waitTimeInMillis", nil, "3.2", millisOf(0, maxTimeout, func(c *Config) *time.Duration { return &c.Upstream.WaitTimeout }),
+		"How long a request waits for one of `maxActiveConnections`; then 503."},
+	{"httpClients.poolConfig.idleTimeout", nil, "", durationOf(minTimeout, maxTimeout, func(c *Config) *time.Duration { return &c.Upstream.IdleTimeout }),
+		"How long an unused connection is kept. Choose less than the upstream does."},
+	{"httpClients.responseLimits.maxStatusLineLength", nil, "3.2.3", intOf(16, 1<<20, "bytes", func(c *Config) *int { return &c.Upstream.ResponseLimits.MaxStatusLineLength }),
+		"Longest status line of an upstream; a longer one is answered 502."},
+	{"httpClients.responseLimits.maxHeaderSize", nil, "3.2.3", intOf(128, 1<<20, "bytes", func(c *Config) *int { return &c.Upstream.ResponseLimits.MaxHeaderSize }),
+		"Largest response head of an upstream; a larger one is answered 502."},
+	{"httpClients.responseLimits.maxEntityBodySize", nil, "3.2.3", limitOf("bytes", func(c *Config) *int64 { return &c.Upstream.ResponseLimits.MaxEntityBodySize }),
+		"Largest response body of an upstream; a larger one is answered 502. `-1`: no limit."},
+
+	{"authConfig.authorizationHeader", nil, "3.0", stringOf(func(c *Config) *string { return &c.Auth.Header }, checkField),
+		"Header field that holds the credential. `x-wso2-auth-header` in a definition wins."},
+	{"authConfig.removeAuthHeaderFromOutMessage", nil, "3.0", boolOf(func(c *Config) *bool { return &c.Auth.RemoveHeader }),
+		"Whether that field is kept from the upstream."},
+
+	{"caching.enabled", nil, "3.0", boolOf(func(c *Config) *bool { return &c.TokenCache.Enabled }),
+		"Whether a token's signature is verified once and then remembered. Its expiry and scopes are checked each time in any case."},
+	{"caching.tokenCacheExpiryTime", []string{"caching.tokenCache.expiryTime"}, "3.1", millisOf(time.Millisecond, maxTimeout, func(c *Config) *time.Duration { return &c.TokenCache.Expiry }),
+		"How long it is remembered at most. (WSO2's comment says seconds; it was milliseconds there, too.)"},
+	{"caching.tokenCacheCapacity", []string{"caching.tokenCache.capacity"}, "3.1", intOf(1, 10_000_000, "tokens", func(c *Config) *int { return &c.TokenCache.Capacity }),
+		"How many tokens are remembered. (WSO2's comment says MB; it was entries there, too.)"},
+
+	{"server.header", nil, "3.1.1", stringOf(func(c *Config) *string { return &c.Server.Header }, checkFieldValue),
+		"Value of `Server` in answers. Empty: an upstream's own is passed on, and the gateway adds none."},
+	{"server.timestampSkew", []string{"keyManager.timestampSkew"}, "3.2", millisOf(0, 10*time.Minute, func(c *Config) *time.Duration { return &c.Server.TimestampSkew }),
+		"How far the clock of an issuer may differ, for `exp` and `nbf`. `jwtTokenConfig.leeway` wins."},
+
+	{"shutdown.grace", nil, "", durationOf(0, maxTimeout, func(c *Config) *time.Duration { return &c.Shutdown.Grace }),
+		"How long requests in flight may take to finish when the process is asked to end."},
+
+	{"b7a.log.level", []string{"log.level"}, "3.0", logLevel(),
+		"How much the gateway says of itself on standard error."},
+	{"log.format", nil, "", choiceOf([]string{"text", "json"}, func(c *Config) *string { return &c.Log.Format }),
+		"How it says it."},
+	{"accessLog.enabled", nil, "", boolOf(func(c *Config) *bool { return &c.AccessLog.Enabled }),
+		"Whether each request is logged."},
+	{"accessLog.path", []string{"b7a.http.accesslog.path"}, "3.0", outFileOf(func(c *Config) *string { return &c.AccessLog.Path }),
+		"File of the access log, reopened on SIGUSR1. `-`: standard output."},
+	{"accessLog.format", nil, "", choiceOf([]string{"combined", "json"}, func(c *Config) *string { return &c.AccessLog.Format }),
+		"Apache's combined format, or a JSON object a line."},
+
+	{"development.enabled", nil, "", boolOf(func(c *Config) *bool { return &c.Development }),
+		"Whether tokens of `micro-gw token` are accepted. Without a conf file and without an issuer they are, else only with `--dev` (or `-e development.enabled=true`, which is the same). A conf file and the environment can only say `false`."},
+}
+
+// issuerTable is the table that issuerKeys stand in, once for each issuer.
+const issuerTable = "jwtTokenConfig"
+
+var issuerKeys = []key[Issuer]{
+	{"issuer", nil, "3.0", stringOf(func(i *Issuer) *string { return &i.Issuer }, nil),
+		"What a token's `iss` must be, to the letter."},
+	{"audience", nil, "3.0", audience(),
+		"What a token's `aud` must be or hold: a string, or a list of which one will do. Absent: not checked, and warned of."},
+	{"certificateAlias", nil, "3.0", stringOf(func(i *Issuer) *string { return &i.CertificateAlias }, nil),
+		"Alias of the issuer's certificate in `listenerConfig.trustStorePath`."},
+	{"jwksURL", nil, "3.2", stringOf(func(i *Issuer) *string { return &i.JWKSURL }, checkJWKS),
+		"URL of the issuer's key set; if it is there, `certificateAlias` is not used."},
+	{"publicKeyFile", nil, "", fileOf(func(i *Issuer) *string { return &i.PublicKeyFile }),
+		"PEM file with the issuer's public key or certificate."},
+	{"consumerKeyClaim", nil, "3.2", stringOf(func(i *Issuer) *string { return &i.ConsumerKeyClaim }, nil),
+		"Claim that holds the client's key. Empty: `azp`, else `client_id`."},
+	{"leeway", nil, "", durationOf(0, 10*time.Minute, func(i *Issuer) *time.Duration { return &i.Leeway }),
+		"How far this issuer's clock may differ, for `exp` and `nbf`. Absent: `server.timestampSkew`."},
+}
+
+func checkHost(s string) string {
+	if s == "" {
+		return "empty; 0.0.0.0 is every IPv4 address, :: every address"
+	}
+	if _, err := netip.ParseAddr(s); err == nil {
+		return ""
+	}
+	if strings.ContainsAny(s, ":/[]@ \t\"") || !isPrintable(s) {
+		return fmt.Sprintf("%q is neither an address nor a host name", s)
+	}
+	return ""
+}
+
+func checkAddress(s string) string {
+	if s == "" {
+		return ""
+	}
+	host, port, err := net.SplitHostPort(s)
+	if err != nil {
+		return fmt.Sprintf("%q is not an address with a port, such as 127.0.0.1:9000", s)
+	}
+	if n, err := strconv.ParseUint(port, 10, 16); err != nil || strconv.FormatUint(n, 10) != port {
+		return fmt.Sprintf("%q is not a port", port)
+	}
+	if host == "" {
+		return ""
+	}
+	return checkHost(host)
+}
+
+// checkField wants a field name (RFC 9110, section 5.1: a token).
+func checkField(s string) string {
+	for i := range len(s) {
+		c := s[i]
+		if !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.IndexByte("!#$%&'*+-.^_`|~", c) >= 0) {
+			return fmt.Sprintf("%q is not a header field's name", s)
+		}
+	}
+	switch strings.ToLower(s) {
+	case "":
+		return "empty"
+	case "host", "content-length", "transfer-encoding", "connection", "te", "trailer", "upgrade", "keep-alive", "expect", "cookie":
+		return fmt.Sprintf("%q is a field that a credential cannot be in", s)
+	}
+	return ""
+}
+
+// checkFieldValue wants a field value (RFC 9110, section 5.5) that needs no
+// thought: printable ASCII with blanks inside.
+func checkFieldValue(s string) string {
+	for i := range len(s) {
+		if s[i] < ' ' || s[i] > '~' {
+			return fmt.Sprintf("%q is not a header field's value", s)
+		}
+	}
+	if s != strings.TrimSpace(s) {
+		return fmt.Sprintf("%q begins or ends with a blank", s)
+	}
+	return ""
+}
+
+func isPrintable(s string) bool {
+	return strings.IndexFunc(s, func(r rune) bool { return !strconv.IsPrint(r) }) < 0
+}
+
+// checkURL wants what can be fetched as it stands.
+func checkURL(s string) string {
+	u, err := url.Parse(s)
+	switch {
+	case err != nil || !isPrintable(s):
+		return fmt.Sprintf("%q is not a URL", s)
+	case u.Scheme != "http" && u.Scheme != "https":
+		return fmt.Sprintf("%q is not an http or https URL", s)
+	case u.Hostname() == "":
+		return fmt.Sprintf("%q has no host", s)
+	case u.Fragment != "" || strings.HasSuffix(s, "#"):
+		return fmt.Sprintf("%q has a fragment", s)
+	}
+	if p := u.Port(); p != "" {
+		if n, err := strconv.Atoi(p); err != nil || n < 1 || n > 65535 {
+			return fmt.Sprintf("%s is not a port", p)
+		}
+	}
+	return ""
+}
+
+func checkJWKS(s string) string {
+	if s == "" { // as WSO2's template has it: none
+		return ""
+	}
+	if bad := checkURL(s); bad != "" {
+		return bad
+	}
+	if u, err := url.Parse(s); err == nil && u.User != nil {
+		return "credentials in the URL are not supported"
+	}
+	return ""
+}
+
+// fileOf is a file that must be there. Whether it holds what it should is for
+// those who open it.
+func fileOf[T any](p func(*T) *string) codec[T] {
+	return codec[T]{
+		typ:  "file",
+		path: true,
+		set: func(t *T, v value) string {
+			s, bad := v.file()
+			if bad == "" && s != "" {
+				bad = checkFile(s)
+			}
+			if bad == "" {
+				*p(t) = s
+			}
+			return bad
+		},
+		get: func(t *T) any { return *p(t) },
+	}
+}
+
+func checkFile(path string) string {
+	switch info, err := os.Stat(path); {
+	case errors.Is(err, fs.ErrNotExist):
+		return fmt.Sprintf("no file %q", path)
+	case err != nil:
+		return fmt.Sprintf("%q: %v", path, errors.Unwrap(err))
+	case info.IsDir():
+		return fmt.Sprintf("%q is a folder", path)
+	}
+	return ""
+}
+
+// outFileOf is a file that is made if need be.
+func outFileOf[T any](p func(*T) *string) codec[T] {
+	return codec[T]{
+		typ:  "file",
+		path: true,
+		set: func(t *T, v value) string {
+			s, bad := v.file()
+			switch {
+			case bad != "":
+			case s == "":
+				bad = `empty; "-" is standard output`
+			case strings.ContainsRune(s, 0):
+				bad = fmt.Sprintf("%q is not a path", s)
+			default:
+				*p(t) = s
+			}
+			return bad
+		},
+		get: func(t *T) any { return *p(t) },
+	}
+}
+
+func proxies() codec[Config] {
+	return codec[Config]{
+		typ: "list of networks",
+		set: func(c *Config, v value) string {
+			all, bad := v.strings()
+			if bad != "" {
+				return bad
+			}
+			nets := []netip.Prefix{}
+			for _, s := range all {
+				p, err := netip.ParsePrefix(s)
+				if err != nil {
+					a, err := netip.ParseAddr(s)
+					if err != nil || a.Zone() != "" {
+						return fmt.Sprintf("%q is neither an address nor a network such as 10.0.0.0/8", s)
+					}
+					p = netip.PrefixFrom(a, a.BitLen())
+				}
+				if p != p.Masked() {
+					return fmt.Sprintf("%q is a host in a network; the network is %s", s, p.Masked())
+				}
+				if p.Bits() == 0 {
+					v.warn(s + " lets every client say where it comes from")
+				}
+				nets = append(nets, p)
+			}
+			c.Listener.TrustedProxies = nets
+			return ""
+		},
+		get: func(c *Config) any {
+			all := make([]string, 0, len(c.Listener.TrustedProxies))
+			for _, p := range c.Listener.TrustedProxies {
+				all = append(all, p.String())
+			}
+			return all
+		},
+	}
+}
+
+func protocolName() codec[Config] {
+	return codec[Config]{
+		typ: "TLS",
+		set: func(_ *Config, v value) string {
+			s, bad := v.string()
+			if bad == "" && !strings.EqualFold(s, "TLS") {
+				bad = fmt.Sprintf(`%q is not supported; only "TLS" is`, s)
+			}
+			return bad
+		},
+		get: func(*Config) any { return "TLS" },
+	}
+}
+
+var tlsVersionNames = []struct {
+	name string
+	id   uint16
+}{
+	{"TLSv1.3", tls.VersionTLS13},
+	{"TLSv1.2", tls.VersionTLS12},
+	{"TLSv1.1", 0}, {"TLSv1.0", 0}, {"TLSv1", 0}, {"SSLv3", 0}, {"SSLv2Hello", 0}, {"SSLv2", 0},
+}
+
+func tlsVersions() codec[Config] {
+	return codec[Config]{
+		typ: "list of strings",
+		set: func(c *Config, v value) string {
+			all, bad := v.strings()
+			if bad != "" {
+				return bad
+			}
+			var least uint16
+			var old []string
+		names:
+			for _, s := range all {
+				for _, known := range tlsVersionNames {
+					if !strings.EqualFold(s, known.name) {
+						continue
+					}
+					if known.id == 0 {
+						old = append(old, known.name)
+					} else if least == 0 || known.id < least {
+						least = known.id
+					}
+					continue names
+				}
+				return fmt.Sprintf("%q is not a TLS version; there are TLSv1.2 and TLSv1.3", s)
+			}
+			if least == 0 {
+				if len(old) == 0 {
+					return "names no TLS version; there are TLSv1.2 and TLSv1.3"
+				}
+				return strings.Join(old, ", ") + " is refused: TLSv1.2 is the oldest that is safe (RFC 8996)"
+			}
+			if len(old) > 0 {
+				v.warn(strings.Join(old, ", ") + " is not offered: TLSv1.2 is the oldest that is safe (RFC 8996)")
+			}
+			c.Listener.TLS.MinVersion = least
+			return ""
+		},
+		get: func(c *Config) any {
+			var all []string
+			for _, known := range tlsVersionNames {
+				if known.id >= c.Listener.TLS.MinVersion {
+					all = append(all, known.name)
+				}
+			}
+			slices.Reverse(all)
+			return all
+		},
+	}
+}
+
+func tlsCiphers() codec[Config] {
+	return codec[Config]{
+		typ: "list of strings",
+		set: func(c *Config, v value) string {
+			all, bad := v.strings()
+			if bad != "" {
+				return bad
+			}
+			ids, left := []uint16{}, 0
+			for _, s := range all {
+				i := slices.IndexFunc(tls.CipherSuites(), func(k *tls.CipherSuite) bool {
+					return strings.EqualFold(k.Name, s)
+				})
+				if i < 0 {
+					if !strings.HasPrefix(s, "TLS_") && !strings.HasPrefix(s, "SSL_") || !isPrintable(s) {
+						return fmt.Sprintf("%q is not a cipher suite's name", s)
+					}
+					left++
+					continue
+				}
+				k := tls.CipherSuites()[i]
+				// TLS 1.3 has its own suites, which are always on.
+				if slices.Contains(k.SupportedVersions, tls.VersionTLS12) && !slices.Contains(ids, k.ID) {
+					ids = append(ids, k.ID)
+				}
+			}
+			switch {
+			case len(all) == 0:
+				c.Listener.TLS.Ciphers = nil
+				return ""
+			case len(ids) == 0:
+				return "none of these cipher suites is safe for TLS 1.2"
+			case left > 0:
+				v.warn(fmt.Sprintf("%d of %d cipher suites are left out: weak, or not known", left, len(all)))
+			}
+			c.Listener.TLS.Ciphers = ids
+			return ""
+		},
+		get: func(c *Config) any {
+			all := make([]string, 0, len(c.Listener.TLS.Ciphers))
+			for _, id := range c.Listener.TLS.Ciphers {
+				all = append(all, tls.CipherSuiteName(id))
+			}
+			return all
+		},
+	}
+}
+
+func audience() codec[Issuer] {
+	return codec[Issuer]{
+		typ: "string or list of strings",
+		set: func(i *Issuer, v value) string {
+			all := []string{v.s}
+			if v.kind != str { // a string of the file may hold commas of its own
+				var bad string
+				if all, bad = v.strings(); bad != "" {
+					return strings.Replace(bad, "want a list", "want a string or a list", 1)
+				}
+			}
+			i.Audience = nil
+			for _, s := range all {
+				if s != "" {
+					i.Audience = append(i.Audience, s)
+				}
+			}
+			return ""
+		},
+		get: func(i *Issuer) any { return append([]string{}, i.Audience...) },
+	}
+}
+
+// Ballerina's names, then ours for what they mean.
+var logLevels = []struct {
+	name string
+	slog slog.Level
+}{
+	{"ERROR", slog.LevelError}, {"WARN", slog.LevelWarn}, {"INFO", slog.LevelInfo}, {"DEBUG", slog.LevelDebug},
+	{"TRACE", slog.LevelDebug - 4}, {"ALL", slog.LevelDebug - 4}, {"OFF", LevelOff},
+}
+
+func logLevel() codec[Config] {
+	names := make([]string, 0, len(logLevels))
+	for _, l := range logLevels {
+		names = append(names, l.name)
+	}
+	c := choiceOf(names, func(s *string) *string { return s })
+	return codec[Config]{
+		typ: c.typ,
+		set: func(t *Config, v value) string {
+			var name string
+			if bad := c.set(&name, v); bad != "" {
+				return bad
+			}
+			for _, l := range logLevels {
+				if l.name == name {
+					t.Log.Level = l.slog
+				}
+			}
+			return ""
+		},
+		get: func(t *Config) any {
+			for _, l := range logLevels {
+				if l.slog == t.Log.Level {
+					return l.name
+				}
+			}
+			return t.Log.Level.String()
+		},
+	}
+}
