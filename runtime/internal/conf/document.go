@@ -56,18 +56,16 @@ func parse(file string, data []byte) *document {
 	for base := 0; base >= 0; {
 		base = d.walk(base)
 	}
-	if len(d.problems) == 0 {
-		d.checkStructure()
-	}
 	return d
 }
 
 // checkStructure lets the library look for what the tree does not show: tables
-// defined twice, dates that do not exist, and so on. It stops at the first.
-func (d *document) checkStructure() {
+// defined twice, dates that do not exist, and so on. It stops at the first, and
+// has nothing new to say of a line that has a problem already.
+func (d *document) checkStructure(problems Errors) {
 	var tree any
 	err := toml.Unmarshal(d.data, &tree)
-	if err == nil {
+	if err == nil || len(d.problems) > 0 {
 		return
 	}
 	line, col := 1, 1
@@ -76,6 +74,11 @@ func (d *document) checkStructure() {
 		line, col = de.Position()
 	}
 	at := origin{file: d.file, line: line, col: col}
+	for _, p := range problems {
+		if p.at.isFile() && p.at.line == line {
+			return
+		}
+	}
 	d.problem(at, strings.TrimPrefix(err.Error(), "toml: "))
 }
 

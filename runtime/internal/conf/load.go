@@ -45,7 +45,6 @@ func Load(o Options) (*Config, error) {
 		issuers: map[int]origin{},
 		broken:  map[string]bool{},
 		env:     map[string]string{},
-		seen:    map[string]origin{},
 	}
 	l.c.path = o.Path
 	l.c.sources = map[string]origin{}
@@ -54,20 +53,22 @@ func Load(o Options) (*Config, error) {
 			l.env[name] = v
 		}
 	}
-	whole := true
+	d := &document{}
 	if o.Path != "" {
 		data, err := readConf(o.Path)
 		if err != nil {
 			return nil, err
 		}
-		whole = l.readFile(data)
+		d = l.readFile(data)
 	}
 	l.readEnvironment()
 	l.readCommandLine()
 	l.apply()
-	if whole {
+	if len(d.problems) == 0 { // else something may only seem to be missing
 		l.checkTogether()
 	}
+	d.checkStructure(l.problems)
+	l.problems = append(l.problems, d.problems...)
 	if len(l.problems) > 0 {
 		l.problems.sort()
 		return nil, l.problems
@@ -113,7 +114,6 @@ type loader struct {
 	c       *Config
 
 	set     map[string]assignment // by the target's name: the strongest
-	seen    map[string]origin     // by the written name; within one source
 	issuers map[int]origin        // those that exist, and where first
 	broken  map[string]bool       // keys with a problem of their own
 
@@ -154,13 +154,13 @@ func (l *loader) assign(a assignment) {
 	}
 }
 
-// readFile reports whether data was TOML from its beginning to its end.
-func (l *loader) readFile(data []byte) bool {
+// readFile assigns what data says. What is not TOML in it is for the caller to
+// report.
+func (l *loader) readFile(data []byte) *document {
 	// Some editors begin a file with a byte order mark, which TOML does not
 	// have.
 	data = []byte(strings.TrimPrefix(string(data), "\ufeff"))
 	d := parse(l.options.Path, data)
-	l.problems = append(l.problems, d.problems...)
 	dir := filepath.Dir(l.options.Path)
 
 	// What is unknown as a table is not reported again for each of its keys.
@@ -212,7 +212,7 @@ func (l *loader) readFile(data []byte) bool {
 			l.problem(s.at, s.name, "unknown key", known().hint(s.name, asIs))
 		}
 	}
-	return len(d.problems) == 0
+	return d
 }
 
 func asIs(s string) string { return s }
@@ -498,7 +498,7 @@ func (l *loader) applyUnused() {
 			l.problem(a.at, a.written, bad, "")
 			continue
 		case u.refuse != "" && !u.passes(v):
-			l.problem(a.at, a.written, v.quoted()+" "+u.refuse, "")
+			l.problem(a.at, a.written, a.v.quoted()+" "+u.refuse, "")
 			continue
 		case u.warn != "" && !u.passes(v):
 			l.warn(a.at, a.written, u.warn)
