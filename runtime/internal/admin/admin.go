@@ -68,7 +68,6 @@ type Listener struct {
 type KeySet struct {
 	Issuer string `json:"issuer"`
 	Loaded bool   `json:"loaded"`
-	Error  string `json:"error,omitempty"` // of the last attempt to load
 }
 
 // Route is one operation as served.

@@ -67,7 +67,7 @@ type RouteCounters struct {
 
 // Observe counts an exchange that ended at the given time. The route is an
 // index as given to Routes, or negative for a request that matched none.
-func (r *RouteCounters) Observe(route int, x *exchange.Exchange, end time.Time) {
+func (r *RouteCounters) Observe(x *exchange.Exchange, route int, end time.Time) {
 	cell := r.of.unmatched
 	if uint(route) < uint(len(r.cells)) {
 		cell = r.cells[route]
