@@ -1,0 +1,87 @@
+// Package internal_test holds the lines between the packages of the runtime.
+package internal_test
+
+import (
+	"os"
+	"testing"
+
+	"github.com/microgw/microgw/pkg/deptest"
+)
+
+const (
+	root     = "github.com/microgw/microgw/"
+	internal = root + "runtime/internal/"
+)
+
+func TestBoundaries(t *testing.T) {
+	rules := []deptest.Rule{
+		{
+			In:     root + "runtime/...",
+			Import: []string{root + "toolkit/...", root + "examples/..."},
+			Tests:  true,
+			Reason: "the halves meet in schema and pkg alone; what both need belongs there",
+		},
+		{
+			In:     root + "runtime/...",
+			Import: []string{"github.com/pelletier/go-toml/..."},
+			Except: []string{internal + "conf"},
+			Reason: "the configuration file is read by conf",
+		},
+		{
+			In:     root + "runtime/...",
+			Import: []string{"github.com/golang-jwt/jwt/..."},
+			Except: []string{internal + "policy/jwt/...", internal + "keys/..."},
+			Reason: "tokens are read by policy/jwt and keys",
+		},
+		{
+			In:     root + "runtime/...",
+			Import: []string{"software.sslmate.com/src/go-pkcs12/..."},
+			Except: []string{internal + "keys/...", internal + "gateway"},
+			Reason: "key stores are opened by keys (trusted certificates) and gateway (its own)",
+		},
+		{
+			In:     root + "runtime/...",
+			Import: []string{root + "schema/artifactpb", "google.golang.org/protobuf/..."},
+			Except: []string{internal + "plan", internal + "gateway", internal + "admin"},
+			Reason: "the artifact is turned into Go values by plan; take those",
+		},
+		{
+			In:     root + "runtime/...",
+			Import: []string{internal + "conf"},
+			Except: []string{internal + "gateway", internal + "plan", root + "runtime/cmd/runtime"},
+			Reason: "below gateway a package takes its own small options, not the whole configuration",
+		},
+		{
+			In:     internal + "policy/...",
+			Import: []string{internal + "http1/...", internal + "engine/...", internal + "upstream/...", internal + "plan", internal + "gateway"},
+			Reason: "a policy sees an exchange, not how it came or where it goes",
+		},
+	}
+	policies, err := os.ReadDir("policy")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, a := range policies {
+		for _, b := range policies {
+			if a != b {
+				rules = append(rules, deptest.Rule{
+					In:     internal + "policy/" + a.Name() + "/...",
+					Import: []string{internal + "policy/" + b.Name() + "/..."},
+					Reason: "policies know nothing of each other; what one learns and another needs is a field of the exchange",
+				})
+			}
+		}
+	}
+	// net/http hands each exchange across goroutines and allocates per
+	// request, which the data path was written to avoid. Elsewhere (admin,
+	// key sets) it is the right choice. http1 is not in the list because it
+	// takes the reason phrases from there.
+	for _, p := range []string{"engine", "exchange", "fault", "upstream", "policy/..."} {
+		rules = append(rules, deptest.Rule{
+			In:     internal + p,
+			Import: []string{"net/http/..."},
+			Reason: "the data path has its own HTTP/1.1 engine",
+		})
+	}
+	deptest.Forbid(t, rules...)
+}
