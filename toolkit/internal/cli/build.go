@@ -1,0 +1,164 @@
+package cli
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/microgw/microgw/pkg/artifact"
+	"github.com/microgw/microgw/toolkit/internal/build"
+	"github.com/microgw/microgw/toolkit/internal/diag"
+)
+
+const buildLong = `Build a project: check its definitions and policies, decide all that can be
+decided now (routes, endpoints, security, limits), and write the artifact that
+the runtime serves, PROJECT/target/NAME.mgw.
+
+All that is wrong is said at once, with its place:
+
+    build: api_definitions/shop.yaml:7:7: paths./pay.get: what is wrong
+    	hint: what to do about it
+
+Warnings do not stop a build. After an error no artifact is written, and one
+from an earlier build stays as it was. The same project gives the same bytes, on
+any machine.
+
+Endpoints come from x-wso2-production-endpoints, else from the definition's
+servers, else from --default-endpoint.
+
+Exit codes: 0 built; 1 the project has errors, or the artifact cannot be
+written; 2 wrong arguments, among them a folder that does not exist.`
+
+const buildExamples = `  micro-gw build petstore
+  micro-gw build . --default-endpoint http://127.0.0.1:8080
+  micro-gw build petstore -o /tmp/petstore.mgw
+  micro-gw build petstore --output json | jq -r .digest`
+
+// built is what a build says of itself in JSON. The field names are stable.
+type built struct {
+	Project     string    `json:"project"`
+	Artifact    string    `json:"artifact,omitempty"`
+	Size        int64     `json:"size,omitempty"`
+	Digest      string    `json:"digest,omitempty"`
+	APIs        int       `json:"apis"`
+	Operations  int       `json:"operations"`
+	Millis      int64     `json:"elapsed_ms"`
+	Errors      int       `json:"errors"`
+	Warnings    int       `json:"warnings"`
+	Diagnostics diag.List `json:"diagnostics"`
+}
+
+func (a *app) buildCommand() *cobra.Command {
+	var (
+		opts   build.Options
+		format output
+		file   string
+	)
+	cmd := &cobra.Command{
+		Use:               "build NAME|PATH",
+		Short:             "Build a project's artifact",
+		Long:              buildLong,
+		Example:           buildExamples,
+		Args:              oneProject,
+		ValidArgsFunction: completeFolders,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			opts.Dir = args[0]
+			if cmd.Flags().Changed("out") && file == "" {
+				return usage("", "-o needs a file name")
+			}
+			return a.build(cmd.Context(), opts, file, format)
+		},
+	}
+	addDefaultEndpoint(cmd, &opts)
+	addOutput(cmd, &format)
+	cmd.Flags().StringVarP(&file, "out", "o", "", "write the artifact to `FILE`")
+	return cmd
+}
+
+func addDefaultEndpoint(cmd *cobra.Command, opts *build.Options) {
+	cmd.Flags().StringVar(&opts.DefaultEndpoint, "default-endpoint", "", "`URL` that calls go to where a definition names none")
+}
+
+// project builds without writing anything, and turns a project that cannot be
+// opened into a failure. The caller prints the diagnostics.
+func (a *app) project(ctx context.Context, opts build.Options) (build.Result, error) {
+	if info, err := os.Stat(opts.Dir); errors.Is(err, fs.ErrNotExist) {
+		return build.Result{}, usage("micro-gw init makes a project", "project %s does not exist", opts.Dir)
+	} else if err == nil && !info.IsDir() {
+		return build.Result{}, usage("a project is a folder; give its name or path", "%s is not a folder", opts.Dir)
+	}
+	done := a.err.progress("building " + opts.Dir)
+	defer done()
+	result, err := build.Project(ctx, opts)
+	switch {
+	case ctx.Err() != nil:
+		return result, failed(errors.New("interrupted"))
+	case err != nil:
+		return result, usage("", "%w", err)
+	}
+	return result, nil
+}
+
+func (a *app) build(ctx context.Context, opts build.Options, file string, format output) error {
+	start := time.Now()
+	result, err := a.project(ctx, opts)
+	if err != nil {
+		return err
+	}
+	say := built{
+		Project:     result.Summary.Project,
+		APIs:        result.Summary.APIs,
+		Operations:  result.Summary.Operations,
+		Errors:      result.Diagnostics.Count(diag.Error),
+		Warnings:    result.Diagnostics.Count(diag.Warning),
+		Diagnostics: append(diag.List{}, result.Diagnostics...),
+	}
+	if result.Artifact == nil {
+		say.Millis = time.Since(start).Milliseconds()
+		if format == outputJSON {
+			if err := a.printJSON(say); err != nil {
+				return err
+			}
+		} else {
+			a.err.diagnostics(result.Diagnostics, "build")
+		}
+		return errReported
+	}
+
+	if format == outputText {
+		a.err.diagnostics(result.Diagnostics, "build")
+	}
+	if file == "" {
+		dir := filepath.Join(opts.Dir, "target")
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			return failed(err)
+		}
+		file = filepath.Join(dir, result.Artifact.GetProject()+".mgw")
+	}
+	if err := artifact.Write(file, result.Artifact); err != nil {
+		return failed(err)
+	}
+	// Read back: what is announced is what a runtime will accept.
+	written, err := artifact.Open(file)
+	if err != nil {
+		return failed(err)
+	}
+	elapsed := time.Since(start)
+	say.Artifact, say.Size, say.Digest, say.Millis = file, written.Size, digest(written), elapsed.Milliseconds()
+	if format == outputJSON {
+		return a.printJSON(say)
+	}
+	fmt.Fprintf(a.out, "%s: %s, %s, built in %s\n", say.Project,
+		count(say.APIs, "API", "APIs"), count(say.Operations, "operation", "operations"), duration(elapsed))
+	fmt.Fprintf(a.out, "%s (%s)\n%s\n", file, bytesize(say.Size), say.Digest)
+	return nil
+}
+
+func digest(f *artifact.File) string { return "sha256:" + hex.EncodeToString(f.Digest[:]) }

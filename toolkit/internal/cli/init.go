@@ -1,0 +1,111 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/http"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"github.com/microgw/microgw/toolkit/internal/scaffold"
+)
+
+const initLong = `Make a project: the folder NAME with
+
+    api_definitions/     your definition (-a), or a sample to try things with
+    policy.yaml          throttling policies: the usual tiers, to be changed
+    interceptors/        code that changes requests and responses
+    conf/micro-gw.conf   settings of the running gateway
+    README.md            what to do next
+    .gitignore           for target/ and .micro-gw/
+    .micro-gw/           the development key, for micro-gw token
+
+The definition may be OpenAPI 3 or Swagger 2.0, YAML or JSON. It is copied as it
+is; what is wrong with it is for the build to say.
+
+An existing folder is refused. With --force a project is replaced as a whole,
+its development key too; a folder that is not a project is never touched. If
+anything fails, nothing is left behind and nothing is lost.
+
+Exit codes: 0 made; 1 the definition cannot be had or is none; 2 wrong
+arguments, among them a folder that exists and a file that does not.`
+
+const initExamples = `  micro-gw init petstore
+  micro-gw init shop -a ../contracts/shop.yaml
+  micro-gw init shop -a https://example.com/openapi.json --headers Authorization --values "Bearer $TOKEN"
+  micro-gw init petstore --force`
+
+func (a *app) initCommand() *cobra.Command {
+	var (
+		source          scaffold.Source
+		force           bool
+		headers, values []string
+	)
+	cmd := &cobra.Command{
+		Use:     "init NAME",
+		Short:   "Make a project",
+		Long:    initLong,
+		Example: initExamples,
+		Args: func(cmd *cobra.Command, args []string) error {
+			switch {
+			case len(args) == 0:
+				return usage("see "+help(cmd), "no name given for the project")
+			case len(args) > 1:
+				return usage("see "+help(cmd), "one project at a time: unexpected %q", args[1])
+			}
+			return nil
+		},
+		ValidArgsFunction: cobra.NoFileCompletions,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(headers) != len(values) {
+				return usage("", "--headers has %s, --values has %d: they go together", count(len(headers), "name", "names"), len(values))
+			}
+			if len(headers) > 0 {
+				source.Header = make(http.Header, len(headers))
+				for i, name := range headers {
+					source.Header.Add(name, values[i])
+				}
+			}
+			done := func() {}
+			if source.Location != "" {
+				done = a.err.progress("fetching the definition")
+			}
+			definition, err := scaffold.Init(cmd.Context(), scaffold.Options{Dir: args[0], Force: force, Definition: source})
+			done()
+			if err != nil {
+				return initFailure(args[0], err)
+			}
+			name := filepath.Clean(args[0])
+			fmt.Fprintf(a.out, "project %s made, with %s\n", name, definition)
+			fmt.Fprintf(a.out, "next: micro-gw run %s, or micro-gw build %s\n", name, name)
+			return nil
+		},
+	}
+	cmd.Flags().StringVarP(&source.Location, "api-definition", "a", "", "definition to copy in: `FILE or URL` (http or https)")
+	cmd.Flags().BoolVarP(&force, "force", "f", false, "replace the project that is there")
+	cmd.Flags().StringSliceVar(&headers, "headers", nil, "names of header fields for the download, separated by commas")
+	cmd.Flags().StringSliceVar(&values, "values", nil, "their values, in the same order")
+	cmd.Flags().BoolVarP(&source.Insecure, "insecure", "k", false, "accept any certificate for the download")
+	return cmd
+}
+
+func initFailure(dir string, err error) error {
+	var (
+		exists   *scaffold.ExistsError
+		name     *scaffold.NameError
+		notFound *scaffold.NotFoundError
+	)
+	switch {
+	case errors.As(err, &exists) && exists.Reason == "":
+		return usage("--force replaces it, with everything inside", "%w", err)
+	case errors.As(err, &exists):
+		return usage("choose another name, or move it away", "%w", err)
+	case errors.As(err, &name), errors.As(err, &notFound):
+		return usage("", "%w", err)
+	case errors.Is(err, fs.ErrNotExist):
+		return usage("", "the folder that %s would be in does not exist", filepath.Clean(dir))
+	}
+	return failed(err)
+}
