@@ -177,7 +177,8 @@ func machine() string {
 	}
 	parts := []string{fmt.Sprintf("%s, %d cores", model, runtime.NumCPU())}
 	if data, err := os.ReadFile("/proc/sys/kernel/osrelease"); err == nil {
-		parts = append(parts, "Linux "+strings.TrimSpace(string(data)))
+		release, _, _ := strings.Cut(strings.TrimSpace(string(data)), "-")
+		parts = append(parts, "Linux "+release)
 	}
 	parts = append(parts, runtime.Version())
 	for _, v := range [][]string{{"nginx", "-v"}, {"haproxy", "-v"}} {
