@@ -62,8 +62,7 @@ func (k Kind) String() string {
 	}
 }
 
-// A Node is a value. Nodes that come from a YAML alias are shared; treat a tree
-// as read-only once it is read.
+// A Node is a value.
 type Node struct {
 	Kind Kind
 	// Line and Col are where the value begins, from 1.
@@ -278,4 +277,35 @@ func (n *Node) Describe() string {
 		}
 	}
 	return fmt.Sprint(n.Kind)
+}
+
+// Drop removes the members with the given indexes, in rising order.
+func (n *Node) Drop(indexes []int) {
+	keys, items := n.Keys[:0:0], n.Items[:0:0]
+	for i := range n.Keys {
+		if len(indexes) > 0 && indexes[0] == i {
+			indexes = indexes[1:]
+			continue
+		}
+		keys = append(keys, n.Keys[i])
+		items = append(items, n.Items[i])
+	}
+	n.Keys, n.Items, n.index = keys, items, nil
+	n.finish()
+}
+
+// Set gives an object a member, in place of one of that name if there is one.
+// The position of the new key is that of the object.
+func (n *Node) Set(name string, value *Node) {
+	if i := n.Find(name); i >= 0 {
+		n.Items[i] = value
+		return
+	}
+	n.Keys = append(n.Keys, Key{Name: name, Line: n.Line, Col: n.Col})
+	n.Items = append(n.Items, value)
+	if n.index != nil {
+		n.index[name] = len(n.Keys) - 1
+	} else if len(n.Keys) >= indexFrom {
+		n.finish()
+	}
 }

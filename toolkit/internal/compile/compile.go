@@ -1,0 +1,540 @@
+// Package compile turns definitions and policies into an artifact. It is pure:
+// the same input gives the same artifact, and it reads no file and no clock.
+//
+// What it decides, and how:
+//
+//   - Base path: x-wso2-basePath, else the path of the first server, else "/"
+//     with a warning.
+//   - Where an operation's calls go: its own x-wso2-production-endpoints, else
+//     the API's, else the servers of the operation or its path item, else the
+//     root's servers, else the default endpoint. Every absolute http or https
+//     server counts, and several are called in turn. A sandbox endpoint comes
+//     from extensions only.
+//   - A relative server ("/v2") names no host. It gives the base path, and the
+//     calls go to the default endpoint: to its path if it has one, else to the
+//     server's path there. So http://127.0.0.1:9000 with the server /v2 becomes
+//     http://127.0.0.1:9000/v2, and http://127.0.0.1:9000/mock stays as it is.
+//   - An operation's own tier beats the API's; the API's fills those that have
+//     none, and counts for each on its own, as in WSO2 3.0.
+//   - Security: see security.go.
+//
+// What an artifact carries but this version's runtime does not enforce is said
+// in a warning: once per API and feature, since a large definition would bury
+// everything else otherwise.
+package compile
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/microgw/microgw/pkg/pathtmpl"
+	"github.com/microgw/microgw/schema/artifactpb"
+	"github.com/microgw/microgw/toolkit/internal/diag"
+	"github.com/microgw/microgw/toolkit/internal/policies"
+	"github.com/microgw/microgw/toolkit/internal/spec"
+)
+
+// Input is everything an artifact is made of.
+type Input struct {
+	Project        string
+	ToolkitVersion string
+	// Sources are all files that were read, sorted by name.
+	Sources []Source
+	// Documents in the order of their files.
+	Documents []*spec.Document
+	// Policies is nil if the project has no policy file.
+	Policies *policies.File
+	// DefaultEndpoint is empty, or a URL that spec.CheckURL accepts.
+	DefaultEndpoint string
+	// DevelopmentKey is the public half of the project's development key, as a
+	// JWK; empty if it has none.
+	DevelopmentKey []byte
+}
+
+// Source is a file that was read.
+type Source struct {
+	Name   string
+	SHA256 []byte
+}
+
+// Artifact compiles. If l has errors afterwards the artifact is of no use.
+func Artifact(in Input, l *diag.List) *artifactpb.Artifact {
+	c := &compiler{
+		in: in, diags: l,
+		out: &artifactpb.Artifact{
+			Build:          &artifactpb.Build{ToolkitVersion: in.ToolkitVersion},
+			Project:        in.Project,
+			DevelopmentKey: in.DevelopmentKey,
+		},
+		sources:      make(map[string]uint32),
+		clusters:     make(map[string]uint32),
+		schemes:      make(map[string]uint32),
+		interceptors: make(map[string]bool),
+	}
+	for i, s := range in.Sources {
+		c.sources[s.Name] = uint32(i)
+		c.out.Sources = append(c.out.Sources, &artifactpb.Source{Path: s.Name, Sha256: s.SHA256})
+	}
+	c.policies()
+	for _, doc := range in.Documents {
+		c.api(doc)
+	}
+	c.conflicts()
+	c.use()
+	return c.out
+}
+
+type compiler struct {
+	in    Input
+	diags *diag.List
+	out   *artifactpb.Artifact
+	apis  []*api
+
+	sources      map[string]uint32
+	clusters     map[string]uint32 // by identity, see cluster
+	schemes      map[string]uint32
+	interceptors map[string]bool
+}
+
+// api is what is known of one document while it is compiled.
+type api struct {
+	c   *compiler
+	doc *spec.Document
+	out *artifactpb.Api
+
+	baseAt    diag.At
+	templates []template
+	carried   []feature
+	endpoints map[string]*spec.NamedEndpoint
+	used      map[string]bool // entries of x-wso2-endpoints
+	reported  map[string]bool // messages that are the same for many operations
+}
+
+type template struct {
+	path  spec.Text
+	tmpl  pathtmpl.Template
+	shape string
+}
+
+// feature counts the uses of what is carried but not enforced.
+type feature struct {
+	text  string
+	at    diag.At
+	count int
+	whole bool // said of the API, not of operations
+}
+
+// carry notes a use of something that is not enforced. The text says what it is
+// and what happens instead.
+func (a *api) carry(at diag.At, whole bool, text string) {
+	for i := range a.carried {
+		if a.carried[i].text == text {
+			a.carried[i].count++
+			return
+		}
+	}
+	a.carried = append(a.carried, feature{text: text, at: at, count: 1, whole: whole})
+}
+
+// once reports whether a message is new to this API.
+func (a *api) once(key string) bool {
+	if a.reported[key] {
+		return false
+	}
+	a.reported[key] = true
+	return true
+}
+
+func (a *api) flush() {
+	for _, f := range a.carried {
+		switch {
+		case f.whole, f.count == 1:
+			a.c.diags.Warnf(f.at, "%s", f.text)
+		case f.count == 2:
+			a.c.diags.Warnf(f.at, "%s (here and in one more operation)", f.text)
+		default:
+			a.c.diags.Warnf(f.at, "%s (here and in %d more operations)", f.text, f.count-1)
+		}
+	}
+}
+
+func (c *compiler) policies() {
+	if c.in.Policies == nil {
+		return
+	}
+	for _, p := range c.in.Policies.Policies {
+		kind := map[policies.Kind]artifactpb.ThrottleKind{
+			policies.Resource:     artifactpb.ThrottleKind_THROTTLE_KIND_RESOURCE,
+			policies.Application:  artifactpb.ThrottleKind_THROTTLE_KIND_APPLICATION,
+			policies.Subscription: artifactpb.ThrottleKind_THROTTLE_KIND_SUBSCRIPTION,
+		}[p.Kind]
+		c.out.ThrottlePolicies = append(c.out.ThrottlePolicies, &artifactpb.ThrottlePolicy{
+			Name: p.Name, Kind: kind, Count: p.Count, WindowMs: p.WindowMillis, StopOnQuota: p.StopOnQuota,
+		})
+	}
+}
+
+// ID is how WSO2 names an API internally.
+func ID(title, version string) string {
+	sum := sha256.Sum256([]byte(title + ":" + version))
+	return "api_" + hex.EncodeToString(sum[:])
+}
+
+func (c *compiler) api(doc *spec.Document) {
+	x := doc.Extensions
+	a := &api{
+		c: c, doc: doc,
+		out: &artifactpb.Api{
+			Id: ID(doc.Title.Value, doc.Version.Value), Title: doc.Title.Value, Version: doc.Version.Value,
+			Document: uint32(len(c.out.Documents)),
+		},
+		endpoints: make(map[string]*spec.NamedEndpoint),
+		used:      make(map[string]bool),
+		reported:  make(map[string]bool),
+	}
+	c.out.Documents = append(c.out.Documents, &artifactpb.Document{
+		Source: c.sources[doc.File],
+		Dialect: artifactpb.Dialect(map[spec.Dialect]artifactpb.Dialect{
+			spec.OpenAPI30: artifactpb.Dialect_DIALECT_OPENAPI_3_0,
+			spec.OpenAPI31: artifactpb.Dialect_DIALECT_OPENAPI_3_1,
+			spec.Swagger20: artifactpb.Dialect_DIALECT_SWAGGER_2_0,
+		}[doc.Dialect]),
+		Json: doc.JSON,
+	})
+	for i := range x.Endpoints {
+		e := &x.Endpoints[i]
+		if a.endpoints[e.Name] == nil {
+			a.endpoints[e.Name] = e
+		}
+	}
+	a.basePath()
+	a.settings()
+	a.operations()
+	a.flush()
+	c.apis = append(c.apis, a)
+	c.out.Apis = append(c.out.Apis, a.out)
+}
+
+// settings are what holds for the whole API.
+func (a *api) settings() {
+	x := a.doc.Extensions
+	if x.Owner != nil {
+		a.out.Owner = x.Owner.Value
+	}
+	if x.AuthHeader != nil {
+		a.out.AuthHeader = x.AuthHeader.Value
+	}
+	transports := x.Transports
+	if len(transports) == 0 {
+		transports = []string{"http", "https"}
+	}
+	if m := x.MutualSSL; m != nil {
+		mode := artifactpb.MutualTlsMode_MUTUAL_TLS_MODE_OPTIONAL
+		if m.Value == "mandatory" {
+			mode = artifactpb.MutualTlsMode_MUTUAL_TLS_MODE_MANDATORY
+			if !slices.Contains(transports, "https") {
+				transports = append(transports, "https")
+			}
+		}
+		a.out.MutualTls = &artifactpb.MutualTls{Mode: mode}
+		a.carry(m.At, true, "mutual TLS is not enforced by this version: client certificates are not asked for, and a token is still required")
+	}
+	for _, t := range transports {
+		if t == "http" {
+			a.out.Transports = append(a.out.Transports, artifactpb.Transport_TRANSPORT_HTTP)
+		} else {
+			a.out.Transports = append(a.out.Transports, artifactpb.Transport_TRANSPORT_HTTPS)
+		}
+	}
+	if s := x.Application; s != nil && s.Optional != nil && s.Optional.Value {
+		a.optional(s)
+		if a.out.MutualTls != nil {
+			a.out.MutualTls.ReplacesToken = true
+		}
+	}
+	if cors := x.CORS; cors != nil {
+		a.out.Cors = &artifactpb.Cors{
+			AllowOrigins: cors.Origins, AllowHeaders: cors.Headers, AllowMethods: cors.Methods,
+			ExposeHeaders: cors.Expose, AllowCredentials: cors.AllowCredentials,
+		}
+		a.carry(cors.At, true, "CORS is not enforced by this version: no CORS headers are added, and preflight requests are not answered")
+	}
+	if cache := x.Cache; cache != nil {
+		a.out.ResponseCache = &artifactpb.ResponseCache{Enabled: cache.Enabled, TimeoutMs: cache.TimeoutMillis}
+		if cache.Enabled {
+			a.carry(cache.At, true, "response caching is not done by this version: every call goes to the upstream")
+		}
+	}
+	for _, name := range []*spec.Text{x.Request, x.Response} {
+		if name != nil {
+			a.carry(name.At, true, "interceptors are not run by this version")
+		}
+	}
+	a.interceptor(x.Request, artifactpb.InterceptorDirection_INTERCEPTOR_DIRECTION_REQUEST)
+	a.interceptor(x.Response, artifactpb.InterceptorDirection_INTERCEPTOR_DIRECTION_RESPONSE)
+}
+
+// optional checks that a token may only be left out where a client certificate
+// stands in for it.
+func (a *api) optional(s *spec.ApplicationSecurity) {
+	if m := a.doc.Extensions.MutualSSL; m == nil || m.Value != "mandatory" {
+		a.c.diags.ErrorHint(s.Optional.At, "add x-wso2-mutual-ssl: mandatory", "a token can be optional only where mutual TLS is mandatory")
+	}
+}
+
+func (a *api) interceptor(name *spec.Text, d artifactpb.InterceptorDirection) {
+	if name == nil {
+		return
+	}
+	key := d.String() + name.Value
+	if a.c.interceptors[key] {
+		return
+	}
+	a.c.interceptors[key] = true
+	a.c.out.Interceptors = append(a.c.out.Interceptors, &artifactpb.Interceptor{Name: name.Value, Direction: d, Source: a.c.sources[a.doc.File]})
+}
+
+// basePath decides where the API is mounted.
+func (a *api) basePath() {
+	raw := ""
+	switch x := a.doc.Extensions.BasePath; {
+	case x != nil:
+		raw, a.baseAt = strings.ReplaceAll(x.Value, "{version}", a.doc.Version.Value), x.At
+		if !strings.HasPrefix(raw, "/") {
+			raw = "/" + raw
+		}
+	case len(a.doc.Servers) > 0:
+		s := a.doc.Servers[0]
+		a.baseAt = s.At
+		if s.Unresolved != "" {
+			a.unresolved(s)
+			return
+		}
+		u, err := url.Parse(s.URL)
+		if err != nil {
+			a.c.diags.Errorf(s.At, "%q is not a URL", s.URL)
+			return
+		}
+		raw = u.EscapedPath()
+		if u.Opaque != "" {
+			raw = ""
+		}
+		// "./v2" and "v2" are relative to where the definition was found, which
+		// nobody knows any more.
+		raw = "/" + strings.TrimLeft(strings.TrimPrefix(raw, "."), "/")
+	default:
+		a.baseAt = a.doc.At
+		a.out.BasePath = "/"
+		hint := "add x-wso2-basePath or servers"
+		if a.doc.Dialect == spec.Swagger20 {
+			hint = "add x-wso2-basePath or basePath"
+		}
+		a.c.diags.WarnHint(a.doc.At, hint, "no base path: the API is mounted at \"/\"")
+		return
+	}
+	path := strings.TrimRight(raw, "/")
+	if before, ok := strings.CutSuffix(path, "/*"); ok {
+		// WSO2 accepts a base path of "/*"; what follows is matched by the
+		// operations anyway.
+		path = strings.TrimRight(before, "/")
+	}
+	t, err := pathtmpl.Parse(cmp.Or(path, "/"))
+	if err != nil {
+		a.c.diags.Errorf(a.baseAt, "%q is not a base path: %s", raw, syntax(err))
+		return
+	}
+	var b strings.Builder
+	for _, s := range t.Segments() {
+		lit, ok := s.Literal()
+		if !ok {
+			a.c.diags.Errorf(a.baseAt, "%q is not a base path: only {version} is replaced in it", raw)
+			return
+		}
+		b.WriteString("/" + lit)
+	}
+	a.out.BasePath = cmp.Or(b.String(), "/")
+}
+
+// syntax is what is wrong with a template. The offset within it is left out: a
+// key may be quoted and escaped, so it is no column.
+func syntax(err error) string {
+	if e, ok := err.(*pathtmpl.SyntaxError); ok {
+		return e.Msg
+	}
+	return err.Error()
+}
+
+func (a *api) unresolved(s spec.Server) {
+	if a.once("unresolved" + s.At.String()) {
+		a.c.diags.Errorf(s.At, "the server variable %q has no default", s.Unresolved)
+	}
+}
+
+func (a *api) operations() {
+	known := make(map[string]int) // path as written -> index in templates
+	for _, op := range a.doc.Operations {
+		if _, seen := known[op.Path.Value]; !seen {
+			known[op.Path.Value] = -1
+			t, err := pathtmpl.Parse(op.Path.Value)
+			if err != nil {
+				a.c.diags.Errorf(op.Path.At, "%s", syntax(err))
+			} else {
+				known[op.Path.Value] = len(a.templates)
+				a.templates = append(a.templates, template{op.Path, t, t.Shape()})
+			}
+		}
+		if op.Method == "TRACE" {
+			a.c.diags.Warnf(op.At, "TRACE is not routed: it would show a caller what the gateway adds to requests")
+			continue
+		}
+		a.operation(op)
+	}
+	if len(a.out.Operations) == 0 && !a.c.diags.HasErrors() {
+		a.c.diags.Warnf(a.doc.At, "the API has no operations")
+	}
+}
+
+func (a *api) operation(op *spec.Operation) {
+	out := &artifactpb.Operation{
+		Id: op.Method + " " + op.Path.Value, Method: op.Method, Path: op.Path.Value, OperationId: op.OperationID,
+		Position: &artifactpb.Position{
+			Source: a.c.sources[op.At.File], Line: uint32(op.At.Line), Column: uint32(op.At.Column),
+		},
+	}
+	a.out.Operations = append(a.out.Operations, out)
+	a.route(op, out)
+	a.secure(op, out)
+	out.ThrottlePolicy = a.tier(op)
+	x := op.Extensions
+	for _, name := range []*spec.Text{x.Request, x.Response} {
+		if name != nil {
+			a.carry(name.At, false, "interceptors are not run by this version")
+		}
+	}
+	a.interceptor(x.Request, artifactpb.InterceptorDirection_INTERCEPTOR_DIRECTION_REQUEST)
+	a.interceptor(x.Response, artifactpb.InterceptorDirection_INTERCEPTOR_DIRECTION_RESPONSE)
+}
+
+// tier is the operation's throttling policy as an index plus one.
+func (a *api) tier(op *spec.Operation) uint32 {
+	t := cmp.Or(op.Extensions.Tier, a.doc.Extensions.Tier)
+	if t == nil || t.Value == "Unlimited" {
+		return 0
+	}
+	f := a.c.in.Policies
+	i := f.Find(policies.Resource, t.Value)
+	if i >= 0 {
+		a.carry(t.At, t != op.Extensions.Tier, "throttling is not enforced by this version: calls are not counted")
+		return uint32(i) + 1
+	}
+	if !a.once("tier" + t.At.String()) {
+		return 0
+	}
+	switch {
+	case f == nil:
+		a.c.diags.ErrorHint(t.At, "add a policy.yaml with resourcePolicies", "no policy %q: the project has no policy.yaml", t.Value)
+	case f.Find(policies.Application, t.Value) >= 0:
+		a.c.diags.Errorf(t.At, "%q is an application policy; a tier names one of resourcePolicies", t.Value)
+	case f.Find(policies.Subscription, t.Value) >= 0:
+		a.c.diags.Errorf(t.At, "%q is a subscription policy; a tier names one of resourcePolicies", t.Value)
+	default:
+		names := append(f.Names(policies.Resource), "Unlimited")
+		a.c.diags.ErrorHint(t.At, diag.DidYouMean(t.Value, names), "no policy %q in %s", t.Value, f.Name)
+	}
+	return 0
+}
+
+// conflicts finds what two definitions, or two paths, cannot both have.
+func (c *compiler) conflicts() {
+	titles := make(map[string]*api)
+	bases := make(map[string]*api)
+	for _, a := range c.apis {
+		key := a.out.Title + "\x00" + a.out.Version
+		if first := titles[key]; first != nil {
+			c.diags.Errorf(a.doc.Title.At, "the API %q, version %q, is defined twice: first at %s", a.out.Title, a.out.Version, first.doc.Title.At)
+		} else {
+			titles[key] = a
+		}
+		if a.out.BasePath == "" {
+			continue // it was wrong
+		}
+		if first := bases[a.out.BasePath]; first != nil {
+			c.diags.ErrorHint(a.baseAt, "give one of them another x-wso2-basePath", "two APIs have the base path %q: the other at %s", a.out.BasePath, first.baseAt)
+		} else {
+			bases[a.out.BasePath] = a
+		}
+		a.shapes()
+	}
+	// Base paths may be nested ("/shop" and "/shop/admin"). Then two
+	// definitions can claim the same requests.
+	type claim struct {
+		a  *api
+		op *artifactpb.Operation
+		at diag.At
+	}
+	claims := make(map[string]claim)
+	for _, a := range c.apis {
+		if a.out.BasePath == "" || bases[a.out.BasePath] != a {
+			continue
+		}
+		shapes := make(map[string]template)
+		for _, t := range a.templates {
+			shapes[t.path.Value] = t
+		}
+		for _, op := range a.out.Operations {
+			t, ok := shapes[op.Path]
+			if !ok {
+				continue
+			}
+			key := op.Method + " " + strings.TrimSuffix(a.out.BasePath, "/") + t.shape
+			if first, again := claims[key]; again && first.a != a {
+				c.diags.Errorf(t.path.At, "%s %s belongs to two APIs: the other at %s", op.Method, strings.TrimSuffix(a.out.BasePath, "/")+op.Path, first.at)
+			} else if !again {
+				claims[key] = claim{a, op, t.path.At}
+			}
+		}
+	}
+}
+
+// shapes finds paths that match the same requests. OpenAPI forbids them; real
+// definitions have them all the same, with other names for the parameters of
+// other methods, and there the method tells which is meant.
+func (a *api) shapes() {
+	methods := make(map[string][]string)
+	for _, op := range a.doc.Operations {
+		methods[op.Path.Value] = append(methods[op.Path.Value], op.Method)
+	}
+	first := make(map[string][]template)
+	for _, t := range a.templates {
+		for _, before := range first[t.shape] {
+			var both []string
+			for _, m := range methods[t.path.Value] {
+				if slices.Contains(methods[before.path.Value], m) {
+					both = append(both, m)
+				}
+			}
+			if len(both) == 0 {
+				a.c.diags.Warnf(t.path.At, "it matches the same requests as %q at %s: the method decides", before.path.Value, before.path.At)
+			} else {
+				a.c.diags.Errorf(t.path.At, "no %s request can tell it from %q at %s", strings.Join(both, " or "), before.path.Value, before.path.At)
+			}
+		}
+		first[t.shape] = append(first[t.shape], t)
+	}
+}
+
+// use checks references to endpoints that nobody makes: most are slips.
+func (c *compiler) use() {
+	for _, a := range c.apis {
+		for _, e := range a.doc.Extensions.Endpoints {
+			if !a.used[e.Name] && e.Endpoint != nil {
+				c.diags.Report(diag.Note, e.At, "", fmt.Sprintf("the endpoint %q is not used", e.Name))
+			}
+		}
+	}
+}

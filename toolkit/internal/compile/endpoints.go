@@ -1,0 +1,280 @@
+package compile
+
+import (
+	"fmt"
+	"net/url"
+	"strings"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/microgw/microgw/schema/artifactpb"
+	"github.com/microgw/microgw/toolkit/internal/diag"
+	"github.com/microgw/microgw/toolkit/internal/spec"
+)
+
+const (
+	production = artifactpb.Environment_ENVIRONMENT_PRODUCTION
+	sandbox    = artifactpb.Environment_ENVIRONMENT_SANDBOX
+)
+
+// route decides where an operation's calls go.
+func (a *api) route(op *spec.Operation, out *artifactpb.Operation) {
+	own, api := op.Extensions, a.doc.Extensions
+	switch {
+	case own.Production != nil:
+		out.ProductionCluster = a.extension(own.Production, out.Id, production, false)
+	case api.Production != nil:
+		out.ProductionCluster = a.extension(api.Production, out.Id, production, true)
+	}
+	switch {
+	case own.Sandbox != nil:
+		out.SandboxCluster = a.extension(own.Sandbox, out.Id, sandbox, false)
+	case api.Sandbox != nil:
+		out.SandboxCluster = a.extension(api.Sandbox, out.Id, sandbox, true)
+	}
+	// Servers stand in only where the author named no endpoint at all: an API
+	// that has a sandbox only must not be called in production.
+	if own.Production != nil || api.Production != nil || own.Sandbox != nil || api.Sandbox != nil {
+		return
+	}
+	out.ProductionCluster = a.fromServers(op, out)
+}
+
+func (a *api) fromServers(op *spec.Operation, out *artifactpb.Operation) uint32 {
+	if len(op.Servers) > 0 {
+		if c := a.servers(op.Servers, out.Id+":production", "operation"); c != 0 {
+			return c
+		}
+	}
+	if len(a.doc.Servers) > 0 {
+		if c := a.servers(a.doc.Servers, a.out.Id, "API"); c != 0 {
+			return c
+		}
+	} else if a.c.in.DefaultEndpoint != "" {
+		return a.cluster(&artifactpb.Cluster{
+			Name: a.out.Id, Environment: production, Balance: artifactpb.Balance_BALANCE_SINGLE,
+			Endpoints: []*artifactpb.Endpoint{{Url: a.c.in.DefaultEndpoint}},
+		})
+	}
+	if a.once("no endpoint") {
+		a.noEndpoint(op, out)
+	}
+	return 0
+}
+
+// noEndpoint reports an operation whose calls would have nowhere to go; once,
+// with the number of others, if that is so for the whole API.
+func (a *api) noEndpoint(op *spec.Operation, out *artifactpb.Operation) {
+	more := 0
+	for _, other := range a.doc.Operations {
+		x := other.Extensions
+		if other != op && other.Method != "TRACE" && x.Production == nil && x.Sandbox == nil && !usable(other.Servers) {
+			more++
+		}
+	}
+	msg := fmt.Sprintf("%s %s has no endpoint", op.Method, op.Path.Value)
+	switch {
+	case more == 1:
+		msg += ", nor has one more operation"
+	case more > 1:
+		msg += fmt.Sprintf(", nor have %d more operations", more)
+	}
+	if s := a.doc.Servers; len(s) > 0 {
+		msg += fmt.Sprintf(" (the server %q names no http or https host)", s[0].URL)
+	}
+	a.c.diags.ErrorHint(op.At, "add x-wso2-production-endpoints or an absolute server URL, or build with --default-endpoint", "%s", msg)
+}
+
+func usable(servers []spec.Server) bool {
+	for _, s := range servers {
+		if _, problem, _ := spec.CheckURL(s.URL); problem == "" {
+			return true
+		}
+	}
+	return false
+}
+
+// servers makes a cluster of the servers that can be called, or returns 0.
+func (a *api) servers(servers []spec.Server, name, whose string) uint32 {
+	cluster := &artifactpb.Cluster{Name: name, Environment: production}
+	relative := ""
+	for _, s := range servers {
+		if s.Unresolved != "" {
+			a.unresolved(s)
+			return 0
+		}
+		u, err := url.Parse(s.URL)
+		switch {
+		case err != nil:
+			if a.once("url" + s.At.String()) {
+				a.c.diags.Errorf(s.At, "%q is not a URL", s.URL)
+			}
+			return 0
+		case u.Scheme == "" && u.Host == "":
+			if relative == "" {
+				relative = "/" + strings.Trim(strings.TrimPrefix(u.EscapedPath(), "."), "/")
+			}
+			continue
+		case u.Scheme == "":
+			// "//host/path": the way to it is not said; take the safe one.
+			u.Scheme = "https"
+		case u.Scheme != "http" && u.Scheme != "https":
+			if a.once("scheme" + s.At.String()) {
+				a.c.diags.Warnf(s.At, "a server with the scheme %q cannot be called: it is left out", u.Scheme)
+			}
+			continue
+		}
+		clean, problem, hint := spec.CheckURL(u.String())
+		if problem != "" {
+			if a.once("url" + s.At.String()) {
+				a.c.diags.ErrorHint(s.At, hint, "%s", problem)
+			}
+			return 0
+		}
+		cluster.Endpoints = append(cluster.Endpoints, &artifactpb.Endpoint{Url: strings.TrimRight(clean, "/")})
+	}
+	switch len(cluster.Endpoints) {
+	case 0:
+		if relative == "" || a.c.in.DefaultEndpoint == "" {
+			return 0
+		}
+		cluster.Endpoints = []*artifactpb.Endpoint{{Url: join(a.c.in.DefaultEndpoint, relative)}}
+		cluster.Balance = artifactpb.Balance_BALANCE_SINGLE
+	case 1:
+		cluster.Balance = artifactpb.Balance_BALANCE_SINGLE
+	default:
+		cluster.Balance = artifactpb.Balance_BALANCE_ROUND_ROBIN
+		if at := servers[0].At; a.once("several" + at.String()) {
+			a.c.diags.Report(diag.Note, at, "name the right one with x-wso2-production-endpoints if they are not equals",
+				fmt.Sprintf("the %s has %d servers: calls go to them in turn", whose, len(cluster.Endpoints)))
+		}
+	}
+	return a.cluster(cluster)
+}
+
+// join puts the path of a relative server behind the default endpoint, unless
+// that has a path of its own.
+func join(endpoint, path string) string {
+	u, err := url.Parse(endpoint)
+	if err != nil || strings.Trim(u.Path, "/") != "" {
+		return endpoint
+	}
+	u.Path, u.RawPath = "", ""
+	base := u.String()
+	query := ""
+	if i := strings.IndexByte(base, '?'); i >= 0 {
+		base, query = base[:i], base[i:]
+	}
+	return strings.TrimRight(base+path, "/") + query
+}
+
+// extension makes a cluster of an endpoint object or of a reference to one.
+func (a *api) extension(ref *spec.EndpointRef, id string, env artifactpb.Environment, whole bool) uint32 {
+	e, name := ref.Endpoint, ref.Name
+	if name != "" {
+		named := a.endpoints[name]
+		if named == nil {
+			if a.once("endpoint" + ref.At.String()) {
+				var names []string
+				for _, n := range a.doc.Extensions.Endpoints {
+					names = append(names, n.Name)
+				}
+				a.c.diags.ErrorHint(ref.At, diag.DidYouMean(name, names), "no endpoint %q in x-wso2-endpoints", name)
+			}
+			return 0
+		}
+		a.used[name] = true
+		e = named.Endpoint
+	}
+	if e == nil || len(e.URLs) == 0 {
+		return 0 // reported where it stands
+	}
+	if name == "" {
+		switch {
+		case e.Name != "":
+			name = e.Name
+		case whole:
+			name = a.out.Id
+		case env == sandbox:
+			name = id + ":sandbox"
+		default:
+			name = id + ":production"
+		}
+	}
+	c := &artifactpb.Cluster{Name: name, Environment: env}
+	urls := e.URLs
+	switch {
+	case len(urls) == 1:
+		c.Balance = artifactpb.Balance_BALANCE_SINGLE
+	case e.Type.Value == "http":
+		c.Balance = artifactpb.Balance_BALANCE_SINGLE
+		if a.once("single" + e.Type.At.String()) {
+			a.c.diags.WarnHint(e.Type.At, "write load_balance or failover to use them all", "an endpoint of type http uses the first of its %d URLs only", len(urls))
+		}
+		urls = urls[:1]
+	case e.Type.Value == "failover":
+		c.Balance = artifactpb.Balance_BALANCE_FAILOVER
+	default:
+		c.Balance = artifactpb.Balance_BALANCE_ROUND_ROBIN
+	}
+	for _, u := range urls {
+		c.Endpoints = append(c.Endpoints, &artifactpb.Endpoint{Url: u.URL, EtcdKey: u.Etcd})
+		if u.Etcd != "" {
+			a.carry(u.At, whole, "etcd is not asked by this version: calls go to the default URL")
+		}
+	}
+	if s := e.Auth; s != nil {
+		typ := artifactpb.UpstreamAuthType_UPSTREAM_AUTH_TYPE_BASIC
+		if s.Type == "digest" {
+			typ = artifactpb.UpstreamAuthType_UPSTREAM_AUTH_TYPE_DIGEST
+		}
+		c.Auth = &artifactpb.UpstreamAuth{Type: typ, Username: s.Username}
+		a.carry(s.At, whole, "credentials are not sent to the upstream by this version")
+	}
+	if r := e.Resilience; r != nil {
+		c.Resilience = resilience(r)
+		a.carry(r.At, whole, "advanceEndpointConfig is not honoured by this version: the runtime's own time-outs and pools apply")
+	}
+	return a.cluster(c)
+}
+
+func resilience(r *spec.Resilience) *artifactpb.Resilience {
+	out := &artifactpb.Resilience{TimeoutMs: r.TimeoutMillis}
+	if x := r.Retry; x != nil {
+		out.Retry = &artifactpb.Retry{
+			Count: x.Count, IntervalMs: x.IntervalMillis, BackOffFactor: x.BackOffFactor,
+			MaxWaitMs: x.MaxWaitMillis, StatusCodes: x.StatusCodes,
+		}
+	}
+	if x := r.CircuitBreaker; x != nil {
+		out.CircuitBreaker = &artifactpb.CircuitBreaker{
+			FailureThreshold: x.FailureThreshold, ResetMs: x.ResetMillis, StatusCodes: x.StatusCodes,
+			RequestVolumeThreshold: x.RequestVolumeThreshold, WindowMs: x.WindowMillis, BucketMs: x.BucketMillis,
+		}
+	}
+	if x := r.Pool; x != nil {
+		out.Pool = &artifactpb.Pool{
+			MaxActiveConnections: x.MaxActiveConnections, MaxIdleConnections: x.MaxIdleConnections,
+			WaitMs: x.WaitMillis, MaxActiveStreams: x.MaxActiveStreams,
+		}
+	}
+	return out
+}
+
+// cluster adds a cluster, or finds the one that is already there: equal in
+// everything, the name included, since the conf overrides clusters by name.
+func (a *api) cluster(c *artifactpb.Cluster) uint32 {
+	key, err := proto.MarshalOptions{Deterministic: true}.Marshal(c)
+	if err != nil {
+		// Only text that is not UTF-8 can do that, and no source has any.
+		a.c.diags.Errorf(a.doc.At, "cluster %q: %v", c.Name, err)
+		return 0
+	}
+	if i, ok := a.c.clusters[string(key)]; ok {
+		return i + 1
+	}
+	i := uint32(len(a.c.out.Clusters))
+	a.c.clusters[string(key)] = i
+	a.c.out.Clusters = append(a.c.out.Clusters, c)
+	return i + 1
+}

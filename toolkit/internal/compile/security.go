@@ -1,0 +1,350 @@
+package compile
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/microgw/microgw/schema/artifactpb"
+	"github.com/microgw/microgw/toolkit/internal/diag"
+	"github.com/microgw/microgw/toolkit/internal/spec"
+)
+
+// Security is resolved at build, and never opens an operation unless the author
+// has said so with the one extension for it (x-wso2-disable-security, or API
+// Manager's x-auth-type: None). Everything else that could read as "open", such
+// as "security: []", an empty alternative, or a scheme nobody can check, becomes
+// what the API asks for, or OAuth2, with a warning.
+//
+// This version checks bearer tokens (oauth2, http bearer, openIdConnect). An
+// alternative that needs something else is kept in the artifact beside one that
+// does not, for runtimes to come. Where everything needs something else, OAuth2
+// takes its place. Where one alternative asks for both, the token remains.
+
+func enforceable(k spec.SchemeKind) bool {
+	return k == spec.OAuth2 || k == spec.Bearer || k == spec.OpenIDConnect
+}
+
+func (a *api) secure(op *spec.Operation, out *artifactpb.Operation) {
+	if a.disabled(op) {
+		out.Security = &artifactpb.Security{Disabled: true}
+		return
+	}
+	if s := op.Extensions.Application; s != nil && s.Optional != nil && s.Optional.Value {
+		a.optional(s)
+	}
+	alternatives := a.alternatives(op)
+	out.Security = &artifactpb.Security{}
+	var clauses [][]string // all of them must be met; any scope of one meets it
+	checked := false
+	for _, alt := range alternatives {
+		pb := &artifactpb.SecurityAlternative{}
+		ok := true
+		var own [][]string
+		for _, r := range alt {
+			pb.Requirements = append(pb.Requirements, &artifactpb.SecurityRequirement{Scheme: a.scheme(r.scheme), Scopes: r.scopes})
+			if !enforceable(r.scheme.Kind) {
+				ok = false
+			} else if len(r.scopes) > 0 {
+				own = append(own, r.scopes)
+			}
+		}
+		out.Security.Alternatives = append(out.Security.Alternatives, pb)
+		if !ok {
+			continue
+		}
+		// (a and b) or c is (a or c) and (b or c).
+		if !checked {
+			clauses, checked = own, true
+			continue
+		}
+		var product [][]string
+		for _, have := range clauses {
+			for _, more := range own {
+				product = append(product, union(have, more))
+			}
+		}
+		clauses = product
+		if len(clauses) > maxClauses {
+			a.c.diags.Errorf(op.At, "its security has too many combinations of scopes")
+			return
+		}
+	}
+	out.Stages = append(out.Stages, &artifactpb.Stage{Name: "authn", Kind: &artifactpb.Stage_Authn{Authn: &artifactpb.AuthnStage{}}})
+	for i, scopes := range clauses {
+		name := "scope"
+		if i > 0 {
+			name = fmt.Sprintf("scope-%d", i+1)
+		}
+		out.Stages = append(out.Stages, &artifactpb.Stage{Name: name, Kind: &artifactpb.Stage_Scope{Scope: &artifactpb.ScopeStage{Scopes: scopes}}})
+	}
+}
+
+const maxClauses = 16
+
+func union(a, b []string) []string {
+	out := slices.Clone(a)
+	for _, s := range b {
+		if !slices.Contains(out, s) {
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
+// disabled reports whether the author has opened the operation. The operation's
+// word beats the API's, and ours beats API Manager's.
+func (a *api) disabled(op *spec.Operation) bool {
+	switch {
+	case op.Extensions.Disable != nil:
+		return op.Extensions.Disable.Value
+	case a.doc.Extensions.Disable != nil:
+		return a.doc.Extensions.Disable.Value
+	default:
+		return op.Extensions.AuthNone != nil
+	}
+}
+
+type requirement struct {
+	scheme spec.SecurityScheme
+	scopes []string
+}
+
+// builtin is what an operation asks for that declares nothing.
+var builtin = requirement{scheme: spec.SecurityScheme{Kind: spec.OAuth2}}
+
+// alternatives are what the operation asks for, at least one of them
+// enforceable.
+func (a *api) alternatives(op *spec.Operation) [][]requirement {
+	scopes := func(alts [][]requirement) [][]requirement {
+		if op.Extensions.Scope == nil {
+			return alts
+		}
+		for _, alt := range alts {
+			for i := range alt {
+				if enforceable(alt[i].scheme.Kind) {
+					alt[i].scopes = []string{op.Extensions.Scope.Value}
+				}
+			}
+		}
+		return alts
+	}
+	api := a.doc.Extensions.Application
+	own := op.Extensions.Application
+	var alts [][]requirement
+	switch {
+	case own != nil && len(own.Types) > 0:
+		alts = a.fromTypes(own, op.Security)
+	case op.Security != nil:
+		alts = a.fromList(op.Security, op)
+	}
+	if alts == nil {
+		switch {
+		case api != nil && len(api.Types) > 0:
+			alts = a.fromTypes(api, a.doc.Security)
+		case a.doc.Security != nil:
+			alts = a.fromList(a.doc.Security, nil)
+		}
+	}
+	if alts == nil {
+		alts = [][]requirement{{builtin}}
+	}
+	return scopes(alts)
+}
+
+// fromTypes reads an x-wso2-application-security. The scopes still come from
+// the security list of the same level.
+func (a *api) fromTypes(s *spec.ApplicationSecurity, list *spec.Security) [][]requirement {
+	var scopes []string
+	if list != nil {
+		for _, alt := range list.Alternatives {
+			for _, r := range alt.Requirements {
+				scopes = union(scopes, r.Scopes)
+			}
+		}
+	}
+	var alts [][]requirement
+	token := false
+	for _, t := range s.Types {
+		switch t {
+		case "oauth2":
+			token = true
+			alts = append(alts, []requirement{{builtin.scheme, scopes}})
+		case "basic_auth":
+			alts = append(alts, []requirement{{scheme: spec.SecurityScheme{Kind: spec.Basic}}})
+		case "api_key":
+			alts = append(alts, []requirement{{scheme: spec.SecurityScheme{Kind: spec.APIKey, In: "header", Key: "apikey"}}})
+		}
+	}
+	var others []string
+	for _, t := range s.Types {
+		if t != "oauth2" {
+			others = append(others, t)
+		}
+	}
+	if token {
+		if len(others) > 0 {
+			a.carry(s.At, s == a.doc.Extensions.Application, fmt.Sprintf("this version cannot check %s: callers need a token", strings.Join(others, " and ")))
+		}
+		return alts
+	}
+	a.carry(s.At, s == a.doc.Extensions.Application, fmt.Sprintf("this version cannot check %s: OAuth2 is asked for instead", strings.Join(others, " and ")))
+	return [][]requirement{{{builtin.scheme, scopes}}}
+}
+
+// fromList reads a security list. It returns nil if nothing usable is in it, so
+// that the next level decides.
+func (a *api) fromList(s *spec.Security, op *spec.Operation) [][]requirement {
+	whole := op == nil
+	if len(s.Alternatives) == 0 {
+		what := "the API's security applies"
+		if whole || a.doc.Security == nil || len(a.doc.Security.Alternatives) == 0 {
+			what = "OAuth2 is asked for"
+		}
+		a.carry(s.At, whole, fmt.Sprintf("an empty list does not open an operation: %s; x-wso2-disable-security: true would open it", what))
+		return nil
+	}
+	var alts [][]requirement
+	var blocked []string // what cannot be checked
+	empty, dropped := false, false
+	for _, alt := range s.Alternatives {
+		if len(alt.Requirements) == 0 {
+			empty = true
+			continue
+		}
+		var all, token []requirement
+		for _, r := range alt.Requirements {
+			scheme, ok := a.find(r)
+			if !ok {
+				continue
+			}
+			a.undeclared(r, scheme)
+			req := requirement{scheme, r.Scopes}
+			all = append(all, req)
+			if enforceable(scheme.Kind) {
+				token = append(token, req)
+			} else {
+				blocked = add(blocked, describe(scheme))
+			}
+		}
+		switch {
+		case len(token) == 0 && len(all) > 0:
+			alts = append(alts, all)
+		case len(token) < len(all):
+			dropped = true
+			alts = append(alts, token)
+		case len(all) > 0:
+			alts = append(alts, all)
+		}
+	}
+	if empty {
+		a.carry(s.At, whole, "an empty alternative does not let callers in without credentials: it is left out; x-wso2-disable-security: true would open the operation")
+	}
+	checked := slices.ContainsFunc(alts, func(alt []requirement) bool { return enforceable(alt[0].scheme.Kind) })
+	if len(blocked) > 0 {
+		what := strings.Join(blocked, " and ")
+		switch {
+		case !checked:
+			a.carry(s.At, whole, fmt.Sprintf("this version cannot check %s: OAuth2 is asked for instead", what))
+			return [][]requirement{{builtin}}
+		case dropped:
+			a.carry(s.At, whole, fmt.Sprintf("this version cannot check %s: only the token that is asked for beside it is checked", what))
+		default:
+			a.carry(s.At, whole, fmt.Sprintf("this version cannot check %s: callers need a token", what))
+		}
+	}
+	// What cannot be an API scheme of the artifact is of no use to later
+	// versions either.
+	alts = slices.DeleteFunc(alts, func(alt []requirement) bool {
+		return slices.ContainsFunc(alt, func(r requirement) bool { return r.scheme.Kind == spec.OtherScheme })
+	})
+	if len(alts) == 0 {
+		return nil
+	}
+	return alts
+}
+
+func add(list []string, s string) []string {
+	if slices.Contains(list, s) {
+		return list
+	}
+	return append(list, s)
+}
+
+func describe(s spec.SecurityScheme) string {
+	kind := map[spec.SchemeKind]string{spec.Basic: "basic authentication", spec.APIKey: "API keys", spec.MutualTLS: "mutual TLS"}[s.Kind]
+	if kind == "" {
+		kind = s.Type
+	}
+	return fmt.Sprintf("%s (%q)", kind, s.Name)
+}
+
+// find looks a requirement's scheme up.
+func (a *api) find(r spec.Requirement) (spec.SecurityScheme, bool) {
+	var names []string
+	for _, s := range a.doc.Schemes {
+		if s.Name == r.Scheme {
+			return s, true
+		}
+		names = append(names, s.Name)
+	}
+	if a.once("scheme" + r.At.String() + r.Scheme) {
+		where := "components.securitySchemes"
+		if a.doc.Dialect == spec.Swagger20 {
+			where = "securityDefinitions"
+		}
+		a.c.diags.ErrorHint(r.At, diag.DidYouMean(r.Scheme, names), "no security scheme %q in %s", r.Scheme, where)
+	}
+	return spec.SecurityScheme{}, false
+}
+
+// undeclared warns about scopes that the scheme does not know: a token could
+// never have been issued for a misspelt one.
+func (a *api) undeclared(r spec.Requirement, s spec.SecurityScheme) {
+	if s.Kind != spec.OAuth2 || len(s.Scopes) == 0 {
+		return
+	}
+	for _, scope := range r.Scopes {
+		if !slices.Contains(s.Scopes, scope) && a.once("scope "+s.Name+" "+scope) {
+			a.c.diags.WarnHint(r.At, diag.DidYouMean(scope, s.Scopes), "the scheme %q declares no scope %q", s.Name, scope)
+		}
+	}
+}
+
+// scheme adds a scheme to the artifact, or finds it there.
+func (a *api) scheme(s spec.SecurityScheme) uint32 {
+	pb := &artifactpb.SecurityScheme{Name: s.Name}
+	switch s.Kind {
+	case spec.OAuth2:
+		pb.Kind = &artifactpb.SecurityScheme_Oauth2{Oauth2: &artifactpb.OAuth2Scheme{}}
+	case spec.Bearer:
+		pb.Kind = &artifactpb.SecurityScheme_Oauth2{Oauth2: &artifactpb.OAuth2Scheme{Bearer: true}}
+	case spec.OpenIDConnect:
+		pb.Kind = &artifactpb.SecurityScheme_OpenIdConnect{OpenIdConnect: &artifactpb.OpenIdConnectScheme{DiscoveryUrl: s.URL}}
+	case spec.Basic:
+		pb.Kind = &artifactpb.SecurityScheme_Basic{Basic: &artifactpb.BasicScheme{}}
+	case spec.MutualTLS:
+		pb.Kind = &artifactpb.SecurityScheme_MutualTls{MutualTls: &artifactpb.MutualTlsScheme{}}
+	case spec.APIKey:
+		in := map[string]artifactpb.Location{
+			"header": artifactpb.Location_LOCATION_HEADER,
+			"query":  artifactpb.Location_LOCATION_QUERY,
+			"cookie": artifactpb.Location_LOCATION_COOKIE,
+		}[s.In]
+		pb.Kind = &artifactpb.SecurityScheme_ApiKey{ApiKey: &artifactpb.ApiKeyScheme{In: in, Name: s.Key}}
+	}
+	key, err := proto.MarshalOptions{Deterministic: true}.Marshal(pb)
+	if err != nil {
+		a.c.diags.Errorf(s.At, "security scheme %q: %v", s.Name, err)
+		return 0
+	}
+	if i, ok := a.c.schemes[string(key)]; ok {
+		return i
+	}
+	i := uint32(len(a.c.out.SecuritySchemes))
+	a.c.schemes[string(key)] = i
+	a.c.out.SecuritySchemes = append(a.c.out.SecuritySchemes, pb)
+	return i
+}

@@ -1,0 +1,419 @@
+package spec
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/microgw/microgw/toolkit/internal/diag"
+	"github.com/microgw/microgw/toolkit/internal/tree"
+)
+
+// place is a path in a document. It is linked, not text: a large definition has
+// a million places, of which next to none are ever printed.
+type place struct {
+	up    *place
+	name  string
+	index int // if name is empty
+}
+
+func (p *place) key(name string) *place { return &place{up: p, name: name} }
+func (p *place) item(i int) *place      { return &place{up: p, index: i} }
+
+// String is the place as authors see it: "paths./pet/{petId}.get", and an
+// extension after a colon: "paths./pet.get: x-wso2-throttling-tier".
+func (p *place) String() string {
+	var b strings.Builder
+	p.write(&b)
+	return b.String()
+}
+
+func (p *place) write(b *strings.Builder) {
+	if p == nil {
+		return
+	}
+	p.up.write(b)
+	switch {
+	case p.name == "":
+		fmt.Fprintf(b, "[%d]", p.index)
+		return
+	case b.Len() == 0:
+	case strings.HasPrefix(p.name, "x-"):
+		b.WriteString(": ")
+	default:
+		b.WriteString(".")
+	}
+	b.WriteString(p.name)
+}
+
+// checker walks one definition with everything it refers to.
+type checker struct {
+	files   *files
+	grammar *grammar
+	version string // for messages: "OpenAPI 3.0"
+	main    *file
+	diags   *diag.List
+
+	done    map[visit]bool
+	pending []pending
+	looped  map[*tree.Node]bool // $ref nodes of a loop already reported
+	outside bool                // a $ref leads to another file
+	repeats map[repeat]*repetition
+}
+
+// visit is an object that was walked by a table. One node may stand for several
+// things, if references of different kinds lead to it.
+type visit struct {
+	node   *tree.Node
+	object *object
+}
+
+// pending is an object that a $ref leads to. It is walked after the document,
+// if it was not met there: its place is its own, not that of the reference.
+type pending struct {
+	visit
+	file    *file
+	pointer string
+}
+
+// repeat is what messages have in common that are counted rather than repeated.
+type repeat struct{ object, key, what string }
+
+type repetition struct {
+	at    diag.At
+	hint  string
+	count int
+}
+
+// again reports a warning once for all its occurrences: real definitions repeat
+// a mistake a hundred times, and authors should not have to look for the others
+// between them.
+func (c *checker) again(object, key, what string, at func() diag.At, hint string) {
+	r := repeat{object, key, what}
+	if c.repeats[r] == nil {
+		c.repeats[r] = &repetition{at: at(), hint: hint}
+	}
+	c.repeats[r].count++
+}
+
+func (c *checker) flush() {
+	keys := slices.SortedFunc(maps.Keys(c.repeats), func(a, b repeat) int {
+		return cmp.Or(cmp.Compare(a.object, b.object), cmp.Compare(a.key, b.key), cmp.Compare(a.what, b.what))
+	})
+	for _, k := range keys {
+		r := c.repeats[k]
+		msg := k.what
+		if r.count > 1 {
+			msg += fmt.Sprintf(" (and %d more like it)", r.count-1)
+		}
+		c.diags.WarnHint(r.at, r.hint, "%s", msg)
+	}
+}
+
+// check walks the whole document.
+func (c *checker) check() {
+	c.object(c.main.root, c.grammar.root, nil, c.main)
+	for len(c.pending) > 0 {
+		next := c.pending[0]
+		c.pending = c.pending[1:]
+		if !c.done[next.visit] {
+			c.object(next.node, next.object, pointerPlace(next.file.root, next.pointer), next.file)
+		}
+	}
+	c.flush()
+}
+
+// pointerPlace is a JSON pointer as a place.
+func pointerPlace(n *tree.Node, pointer string) *place {
+	var p *place
+	if !strings.HasPrefix(pointer, "/") {
+		return p
+	}
+	for _, token := range strings.Split(pointer[1:], "/") {
+		if n != nil && n.Kind == tree.Array {
+			if i, err := strconv.Atoi(token); err == nil {
+				p = p.item(i)
+			}
+		} else {
+			p = p.key(strings.ReplaceAll(strings.ReplaceAll(token, "~1", "/"), "~0", "~"))
+		}
+		n, _, _ = n.Pointer("/" + token)
+		if n == nil {
+			break
+		}
+	}
+	return p
+}
+
+func (s *shape) String() string {
+	text := s.kind.String()
+	if s.any {
+		text = "anything"
+	}
+	if s.or != nil {
+		text += " or " + s.or.String()
+	}
+	return text
+}
+
+// fits reports whether n may stand for s, as far as its kind goes.
+func (s *shape) fits(n *tree.Node) bool {
+	switch {
+	case s.any, n.Kind == tree.Null, n.Kind == s.kind:
+		// A key with nothing behind it is as if it were not there.
+		return true
+	case s.kind == tree.String && (n.Kind == tree.Number || n.Kind == tree.Bool):
+		return true
+	case s.object != nil && s.object.bool && n.Kind == tree.Bool:
+		return true
+	}
+	return s.or != nil && s.or.fits(n)
+}
+
+// value walks n, which stands in a place for s. It returns false if it may not
+// stand there.
+func (c *checker) value(n *tree.Node, s *shape, p *place, f *file) bool {
+	if s.any || n.Kind == tree.Null {
+		return true
+	}
+	if !s.fits(n) {
+		return false
+	}
+	for s.or != nil && n.Kind != s.kind && s.or.fits(n) {
+		s = s.or
+	}
+	switch {
+	case s.kind == tree.String && n.Kind != tree.String:
+		// YAML authors leave the quotes off: "version: 1.0". The document that
+		// is carried has to have the right type.
+		n.Kind = tree.String
+	case s.object != nil:
+		if n.Kind == tree.Object {
+			c.object(n, s.object, p, f)
+		}
+	case s.kind == tree.Array:
+		for i, item := range n.Items {
+			if !c.value(item, s.elem, p.item(i), f) {
+				c.diags.Errorf(item.At(p.item(i).String()), "want %s, not %s", s.elem, item.Describe())
+			}
+		}
+	case s.kind == tree.Object:
+		if s.elem.object != nil {
+			n, f = c.include(n, p, f)
+		}
+		for i, item := range n.Items {
+			name := n.Keys[i].Name
+			if strings.HasPrefix(name, "x-") && s.elem.object != nil && !s.elem.fits(item) {
+				continue
+			}
+			if at := p.key(name); !c.value(item, s.elem, at, f) {
+				c.diags.Errorf(item.At(at.String()), "want %s, not %s", s.elem, item.Describe())
+			}
+		}
+	}
+	return true
+}
+
+// include follows a $ref that stands for a whole map ("paths: {$ref: ...}").
+// The standard knows of none, but bundlers do, and so do authors.
+func (c *checker) include(n *tree.Node, p *place, f *file) (*tree.Node, *file) {
+	for range 20 {
+		ref := n.Get("$ref")
+		if len(n.Keys) != 1 || ref == nil || ref.Kind != tree.String {
+			return n, f
+		}
+		to, target := c.files.target(f, ref.Text, ref.At(p.key("$ref").String()))
+		if target == nil || target.Kind != tree.Object {
+			return &tree.Node{Kind: tree.Object, File: n.File, Line: n.Line, Col: n.Col}, f
+		}
+		c.outside = true
+		n, f = target, to
+	}
+	c.diags.Errorf(n.At(p.String()), "the $ref leads back to itself")
+	return &tree.Node{Kind: tree.Object, File: n.File, Line: n.Line, Col: n.Col}, f
+}
+
+func (c *checker) object(n *tree.Node, o *object, p *place, f *file) {
+	if c.done[visit{n, o}] {
+		return
+	}
+	c.done[visit{n, o}] = true
+	if o.ref {
+		if ref := n.Get("$ref"); ref != nil {
+			c.reference(n, o, p, f)
+			// Beside a $ref stands nothing, except in a path item, and in
+			// schemas since 3.1.
+			if o.name != "PathItem" && !o.bool {
+				return
+			}
+		}
+	} else if o.each != nil {
+		if m, g := c.include(n, p, f); m != n {
+			n, f = m, g
+		}
+	}
+	var drop []int
+	for i, item := range n.Items {
+		name := n.Keys[i].Name
+		s := o.keys[name]
+		at := func() diag.At { return n.KeyAt(i, p.key(name).String()) }
+		switch {
+		case s != nil:
+			if c.value(item, s, p.key(name), f) {
+				continue
+			}
+			if !o.soft {
+				c.diags.Errorf(item.At(p.key(name).String()), "want %s, not %s", s, item.Describe())
+				continue
+			}
+			what := fmt.Sprintf("want %s, not %s: the key is ignored", s, item.Kind)
+			c.again(o.name, name, what, func() diag.At { return item.At(p.key(name).String()) }, "")
+			drop = append(drop, i)
+		case isExtension(name):
+			c.extension(o, name, at)
+		case name == "$ref" && o.ref:
+		case o.paths && !strings.HasPrefix(name, "/"):
+			c.diags.ErrorHint(n.KeyAt(i, p.String()), fmt.Sprintf("write it as %q", "/"+name), "the path %q does not begin with a slash", name)
+		case o.each != nil:
+			if !c.value(item, o.each, p.key(name), f) {
+				c.diags.Errorf(item.At(p.key(name).String()), "want %s, not %s", o.each, item.Describe())
+			}
+		case o.open:
+		default:
+			c.unknown(o, name, n.KeyAt(i, p.String()))
+		}
+	}
+	if drop != nil {
+		n.Drop(drop)
+	}
+	switch o.name {
+	case "Parameter":
+		c.parameter(n, p)
+	case "Operation":
+		if n.Get("responses") == nil && c.grammar != grammar31 { // optional since 3.1
+			c.again(o.name, "responses", "no responses", func() diag.At { return n.At(p.String()) }, "")
+		}
+	}
+}
+
+// unknown reports a key that the standard does not know. It is a warning, since
+// it changes nothing, unless a route would be missing without anyone noticing.
+func (c *checker) unknown(o *object, name string, at diag.At) {
+	near := diag.Nearest(name, o.names)
+	if o.name == "PathItem" {
+		lower := strings.ToLower(name)
+		if o.keys[lower] != nil {
+			near = lower
+		}
+		switch {
+		case near != "":
+			c.diags.ErrorHint(at, fmt.Sprintf("did you mean %q?", near), "%q is not a method", name)
+			return
+		case lower == "trace" || lower == "query" || lower == "connect":
+			c.diags.Errorf(at, "%s does not know the method %q", c.version, name)
+			return
+		}
+	}
+	hint := ""
+	if near != "" {
+		hint = fmt.Sprintf("did you mean %q?", near)
+	}
+	c.again(o.name, name, fmt.Sprintf("%s does not know the key %q here: it is ignored", c.version, name), func() diag.At { return at }, hint)
+}
+
+func (c *checker) parameter(n *tree.Node, p *place) {
+	in, name := n.Get("in"), n.Get("name")
+	if name == nil || name.Text == "" {
+		c.diags.Errorf(n.At(p.String()), "the parameter has no name")
+	}
+	allowed := []string{"query", "header", "path", "cookie"}
+	if c.grammar == grammar20 {
+		allowed = []string{"query", "header", "path", "formData", "body"}
+	}
+	switch {
+	case in == nil:
+		c.diags.Errorf(n.At(p.String()), `the parameter lacks "in": one of %s`, strings.Join(allowed, ", "))
+	case !slices.Contains(allowed, in.Text):
+		c.diags.ErrorHint(in.At(p.key("in").String()), diag.DidYouMean(in.Text, allowed), "%s is none of %s", in.Describe(), strings.Join(allowed, ", "))
+	}
+}
+
+// reference checks a $ref: it must lead somewhere, and not back to itself. What
+// it leads to is walked there, or here if it is in another file.
+func (c *checker) reference(n *tree.Node, o *object, p *place, f *file) {
+	ref := n.Get("$ref")
+	if ref.Kind != tree.String {
+		c.diags.Errorf(ref.At(p.key("$ref").String()), "want a string, not %s", ref.Describe())
+		return
+	}
+	at := ref.At(p.key("$ref").String())
+	to, target := c.files.target(f, ref.Text, at)
+	if target == nil {
+		return
+	}
+	if to != c.main {
+		c.outside = true
+	}
+	if target.Kind != tree.Object && !(o.bool && target.Kind == tree.Bool) {
+		c.diags.Errorf(at, "%q leads to %s, not to an object", ref.Text, target.Describe())
+		return
+	}
+	// A chain of references must end.
+	steps := []*tree.Node{n}
+	trail := []string{ref.Text}
+	next, from := target, to
+	for {
+		if i := slices.Index(steps, next); i >= 0 {
+			if c.looped[next] {
+				return
+			}
+			for _, s := range steps[i:] {
+				c.looped[s] = true
+			}
+			if len(trail) == 1 {
+				c.diags.Errorf(at, "the $ref leads to itself")
+			} else {
+				c.diags.Errorf(at, "the $ref leads back to itself: %s", strings.Join(trail, " -> "))
+			}
+			return
+		}
+		r := next.Get("$ref")
+		if r == nil || r.Kind != tree.String {
+			break
+		}
+		steps = append(steps, next)
+		trail = append(trail, r.Text)
+		var quiet diag.List
+		g, m := (&files{read: c.files.read, diags: &quiet, open: c.files.open}).target(from, r.Text, at)
+		if m == nil {
+			break // reported where it stands
+		}
+		next, from = m, g
+	}
+	if v := (visit{target, o}); target.Kind == tree.Object && !c.done[v] {
+		_, fragment, _ := strings.Cut(ref.Text, "#")
+		c.pending = append(c.pending, pending{v, to, unescape(fragment)})
+	}
+}
+
+// deref follows references from n without reporting: check has done that. The
+// file is the one the result stands in. It returns nil where they lead nowhere.
+func (c *checker) deref(n *tree.Node, f *file) (*tree.Node, *file) {
+	var quiet diag.List
+	silent := &files{read: c.files.read, diags: &quiet, open: c.files.open}
+	for range 100 {
+		ref := n.Get("$ref")
+		if ref == nil || ref.Kind != tree.String {
+			return n, f
+		}
+		to, target := silent.target(f, ref.Text, diag.At{})
+		if target == nil {
+			return nil, nil
+		}
+		n, f = target, to
+	}
+	return nil, nil
+}

@@ -1,0 +1,495 @@
+package spec
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/microgw/microgw/toolkit/internal/diag"
+	"github.com/microgw/microgw/toolkit/internal/tree"
+)
+
+// Load reads the definitions with the given names, and what they refer to,
+// through read. Names are relative to the project folder. A file that is not a
+// definition itself is none of its business if a definition refers to it, and
+// an error otherwise. Documents that are beyond use are left out; whatever is
+// wrong is in the list.
+func Load(names []string, read func(name string) ([]byte, error), l *diag.List) []*Document {
+	fs := &files{read: read, diags: l, known: names, open: make(map[string]*file)}
+	var docs []*Document
+	for _, name := range names {
+		f := fs.load(name, diag.At{File: name})
+		if f.root == nil || !isDefinition(f.root) {
+			continue
+		}
+		if doc := guard(fs, f, l); doc != nil {
+			docs = append(docs, doc)
+		}
+	}
+	for _, name := range names {
+		f := fs.open[name]
+		if f.root == nil || isDefinition(f.root) || f.referenced {
+			continue
+		}
+		at := diag.At{File: name, Line: int(f.root.Line), Column: int(f.root.Col)}
+		if f.root.Kind != tree.Object {
+			l.Errorf(at, "want an OpenAPI definition, not %s", f.root.Describe())
+			continue
+		}
+		hint := `begin it with "openapi: 3.0.3", or move the file out of the folder`
+		for i, key := range f.root.Keys {
+			if near := diag.Nearest(key.Name, []string{"openapi", "swagger"}); near != "" {
+				at = f.root.KeyAt(i, "")
+				hint = fmt.Sprintf("did you mean %q?", near)
+			}
+		}
+		l.ErrorHint(at, hint, `not an OpenAPI definition: it has neither "openapi" nor "swagger", and no definition refers to it`)
+	}
+	return docs
+}
+
+func isDefinition(root *tree.Node) bool {
+	return root.Kind == tree.Object && (root.Find("openapi") >= 0 || root.Find("swagger") >= 0)
+}
+
+// guard reads one definition. Converting Swagger 2.0 runs through a library
+// that was not made for hostile input; what it cannot digest is an error of the
+// document, with a name, and never the end of the build.
+func guard(fs *files, f *file, l *diag.List) (doc *Document) {
+	defer func() {
+		if p := recover(); p != nil {
+			l.Errorf(f.root.At(""), "the definition cannot be read: %v", p)
+			doc = nil
+		}
+	}()
+	return load(fs, f, l)
+}
+
+// dialect reads the version that a definition claims.
+func dialect(root *tree.Node, l *diag.List) (Dialect, *grammar) {
+	if v := root.Get("openapi"); v != nil {
+		at := v.At("openapi")
+		major, minor, _ := strings.Cut(v.Text, ".")
+		minor, _, _ = strings.Cut(minor, ".")
+		switch {
+		case v.Kind != tree.String && v.Kind != tree.Number:
+			l.Errorf(at, "want a version such as 3.0.3, not %s", v.Describe())
+		case root.Get("swagger") != nil:
+			l.Errorf(at, `both "openapi" and "swagger" are here; keep one`)
+		case major == "3" && minor == "0":
+			return OpenAPI30, grammar30
+		case major == "3" && minor == "1":
+			return OpenAPI31, grammar31
+		default:
+			l.Errorf(at, "OpenAPI %s is not supported: 3.0 and 3.1 are, and Swagger 2.0", v.Text)
+		}
+		return 0, nil
+	}
+	v := root.Get("swagger")
+	if v.Text == "2.0" || v.Text == "2" {
+		// "swagger: 2.0" without quotes is a number, and means the same.
+		v.Kind, v.Text = tree.String, "2.0"
+		return Swagger20, grammar20
+	}
+	l.Errorf(v.At("swagger"), "Swagger %s is not supported: 2.0 is, and OpenAPI 3.0 and 3.1", v.Describe())
+	return 0, nil
+}
+
+func load(fs *files, f *file, l *diag.List) *Document {
+	root := f.root
+	before := l.Count(diag.Error)
+	kind, g := dialect(root, l)
+	if g == nil {
+		return nil
+	}
+	c := &checker{
+		files: fs, grammar: g, version: kind.String(), main: f, diags: l,
+		done: make(map[visit]bool), looped: make(map[*tree.Node]bool), repeats: make(map[repeat]*repetition),
+	}
+	c.check()
+	doc := &Document{File: f.name, Dialect: kind, At: diag.At{File: f.name, Line: int(root.Line), Column: int(root.Col)}}
+	c.info(doc)
+	r := &reader{diags: l}
+	doc.Extensions = r.root(root)
+	doc.Servers = c.servers(doc, root)
+	doc.Schemes = c.schemes()
+	doc.Security = c.security(root, nil)
+	c.paths(doc, r)
+	if l.Count(diag.Error) > before {
+		return doc // the document's JSON is not wanted any more
+	}
+	if c.outside {
+		root = c.bundle()
+	}
+	doc.JSON = root.AppendJSON(nil)
+	if kind == Swagger20 {
+		doc.JSON = convert(doc.JSON, doc.At, l)
+	}
+	return doc
+}
+
+func (c *checker) info(doc *Document) {
+	root := c.main.root
+	info := root.Get("info")
+	if info == nil || info.Kind != tree.Object {
+		if info == nil || info.Kind == tree.Null {
+			c.diags.Errorf(doc.At, `"info" is missing: title and version name the API`)
+		}
+		return
+	}
+	for name, to := range map[string]*Text{"title": &doc.Title, "version": &doc.Version} {
+		n := info.Get(name)
+		if n == nil || n.Text == "" {
+			if n == nil || n.Kind == tree.Null || n.Kind == tree.String {
+				c.diags.Errorf(info.At("info"), "%q is missing", name)
+			}
+			*to = Text{At: info.At("info")}
+			continue
+		}
+		*to = Text{n.Text, n.At("info." + name)}
+	}
+}
+
+// methods in the order of the standard.
+var methods = []string{"get", "put", "post", "delete", "options", "head", "patch", "trace"}
+
+func (c *checker) paths(doc *Document, r *reader) {
+	root := c.main.root
+	paths := root.Get("paths")
+	if paths == nil || paths.Kind != tree.Object {
+		if (paths == nil || paths.Kind == tree.Null) && root.Get("webhooks") == nil && root.Get("components") == nil {
+			c.diags.Errorf(doc.At, `"paths" is missing`)
+		}
+		return
+	}
+	f := c.main
+	if ref := paths.Get("$ref"); len(paths.Keys) == 1 && ref != nil {
+		if paths, f = c.deref(paths, f); paths == nil {
+			return
+		}
+	}
+	var top *place
+	top = top.key("paths")
+	for i, item := range paths.Items {
+		path := paths.Keys[i].Name
+		if !strings.HasPrefix(path, "/") {
+			continue
+		}
+		p := top.key(path)
+		at := paths.KeyAt(i, p.String())
+		for _, op := range c.operations(item, f) {
+			place := p.key(op.method)
+			o := &Operation{
+				Method: strings.ToUpper(op.method),
+				Path:   Text{path, at},
+				At:     op.item.KeyAt(op.item.Find(op.method), place.String()),
+			}
+			if id := op.node.Get("operationId"); id != nil {
+				o.OperationID = id.Text
+			}
+			o.Security = c.security(op.node, place)
+			o.Extensions = r.operation(op.node, place)
+			if c.grammar != grammar20 {
+				o.Servers = c.serverList(op.node.Get("servers"), place.key("servers"))
+				if o.Servers == nil {
+					o.Servers = c.serverList(op.item.Get("servers"), p.key("servers"))
+				}
+			}
+			doc.Operations = append(doc.Operations, o)
+		}
+	}
+}
+
+type located struct {
+	method string
+	node   *tree.Node
+	item   *tree.Node // the path item it stands in
+}
+
+// operations collects the methods of a path item. Where the item is a reference
+// what it leads to adds the methods that are not written beside it.
+func (c *checker) operations(item *tree.Node, f *file) []located {
+	found := make(map[string]located)
+	for range 100 {
+		if item == nil || item.Kind != tree.Object {
+			break
+		}
+		for _, m := range methods {
+			if n := item.Get(m); n != nil && n.Kind == tree.Object && found[m].node == nil {
+				found[m] = located{m, n, item}
+			}
+		}
+		ref := item.Get("$ref")
+		if ref == nil || ref.Kind != tree.String {
+			break
+		}
+		var quiet diag.List
+		f, item = (&files{read: c.files.read, diags: &quiet, open: c.files.open}).target(f, ref.Text, diag.At{})
+	}
+	var list []located
+	for _, m := range methods {
+		if found[m].node != nil {
+			list = append(list, found[m])
+		}
+	}
+	return list
+}
+
+// servers are the root's.
+func (c *checker) servers(doc *Document, root *tree.Node) []Server {
+	var p *place
+	if doc.Dialect != Swagger20 {
+		return c.serverList(root.Get("servers"), p.key("servers"))
+	}
+	host, base, schemes := root.Get("host"), root.Get("basePath"), root.Get("schemes")
+	text := func(n *tree.Node) string {
+		if n == nil || n.Kind != tree.String {
+			return ""
+		}
+		return strings.TrimSpace(n.Text)
+	}
+	path := text(base)
+	if path != "" && path[0] != '/' {
+		path = "/" + path
+	}
+	if text(host) == "" {
+		if path == "" {
+			return nil
+		}
+		return []Server{{URL: path, At: base.At("basePath")}}
+	}
+	// The schemes are ways to one host: of two ways the safe one is taken, not
+	// both in turn.
+	var names []string
+	if schemes != nil {
+		for _, s := range schemes.Items {
+			names = append(names, strings.ToLower(s.Text))
+		}
+	}
+	scheme := "https"
+	switch {
+	case slices.Contains(names, "https"):
+	case slices.Contains(names, "http"):
+		scheme = "http"
+	case len(names) > 0:
+		scheme = names[0]
+	}
+	return []Server{{URL: scheme + "://" + text(host) + path, At: host.At("host")}}
+}
+
+func (c *checker) serverList(n *tree.Node, p *place) []Server {
+	if n == nil || n.Kind != tree.Array {
+		return nil
+	}
+	var list []Server
+	for i, item := range n.Items {
+		if item.Kind != tree.Object {
+			continue
+		}
+		p := p.item(i)
+		u := item.Get("url")
+		if u == nil || u.Kind != tree.String {
+			if u == nil || u.Kind == tree.Null {
+				c.diags.Errorf(item.At(p.String()), `"url" is missing`)
+			}
+			continue
+		}
+		s := Server{At: u.At(p.key("url").String())}
+		s.URL, s.Unresolved = expand(strings.TrimSpace(u.Text), item.Get("variables"))
+		list = append(list, s)
+	}
+	return list
+}
+
+// expand puts the defaults of server variables in.
+func expand(text string, variables *tree.Node) (expanded, unresolved string) {
+	var b strings.Builder
+	for {
+		before, rest, open := strings.Cut(text, "{")
+		b.WriteString(before)
+		if !open {
+			return b.String(), unresolved
+		}
+		name, after, closed := strings.Cut(rest, "}")
+		if !closed {
+			return b.String() + "{" + rest, unresolved
+		}
+		if v := variables.Get(name).Get("default"); v != nil && v.Kind != tree.Null {
+			b.WriteString(v.Text)
+		} else {
+			b.WriteString("{" + name + "}")
+			if unresolved == "" {
+				unresolved = name
+			}
+		}
+		text = after
+	}
+}
+
+// schemes reads the security schemes.
+func (c *checker) schemes() []SecurityScheme {
+	root := c.main.root
+	list, top := root.Get("components").Get("securitySchemes"), "components.securitySchemes."
+	if c.grammar == grammar20 {
+		list, top = root.Get("securityDefinitions"), "securityDefinitions."
+	}
+	if list == nil || list.Kind != tree.Object {
+		return nil
+	}
+	list, f := c.includeQuietly(list)
+	var schemes []SecurityScheme
+	for i, item := range list.Items {
+		name := list.Keys[i].Name
+		if strings.HasPrefix(name, "x-") && item.Kind != tree.Object {
+			continue
+		}
+		s := SecurityScheme{Name: name, At: list.KeyAt(i, top+name)}
+		if n, _ := c.deref(item, f); n != nil && n.Kind == tree.Object {
+			c.scheme(n, &s)
+		}
+		schemes = append(schemes, s)
+	}
+	return schemes
+}
+
+func (c *checker) includeQuietly(n *tree.Node) (*tree.Node, *file) {
+	if ref := n.Get("$ref"); len(n.Keys) == 1 && ref != nil && ref.Kind == tree.String {
+		if to, f := c.deref(n, c.main); to != nil {
+			return to, f
+		}
+	}
+	return n, c.main
+}
+
+func (c *checker) scheme(n *tree.Node, s *SecurityScheme) {
+	text := func(key string) string {
+		if v := n.Get(key); v != nil && v.Kind == tree.String {
+			return v.Text
+		}
+		return ""
+	}
+	at := func(key string) diag.At {
+		if v := n.Get(key); v != nil {
+			return v.At(s.At.Place + "." + key)
+		}
+		return n.At(s.At.Place)
+	}
+	known := []string{"apiKey", "http", "oauth2", "openIdConnect"}
+	switch c.grammar {
+	case grammar20:
+		known = []string{"basic", "apiKey", "oauth2"}
+	case grammar31:
+		known = append(known, "mutualTLS")
+	}
+	typ := text("type")
+	s.Type = typ
+	if !slices.Contains(known, typ) {
+		if typ == "" {
+			c.diags.Errorf(at("type"), `the security scheme lacks "type": one of %s`, strings.Join(known, ", "))
+		} else {
+			c.diags.ErrorHint(at("type"), diag.DidYouMean(typ, known), "%q is none of %s", typ, strings.Join(known, ", "))
+		}
+		return
+	}
+	switch typ {
+	case "oauth2":
+		s.Kind = OAuth2
+		flows := []*tree.Node{n} // Swagger 2.0 has one, and it is the scheme
+		if c.grammar != grammar20 {
+			flows = nil
+			if all := n.Get("flows"); all != nil {
+				flows = all.Items
+			}
+		}
+		for _, flow := range flows {
+			for _, scope := range flow.Get("scopes").Names() {
+				if !strings.HasPrefix(scope, "x-") {
+					s.Scopes = append(s.Scopes, scope)
+				}
+			}
+		}
+	case "openIdConnect":
+		s.Kind, s.URL = OpenIDConnect, text("openIdConnectUrl")
+	case "basic":
+		s.Kind = Basic
+	case "mutualTLS":
+		s.Kind = MutualTLS
+	case "apiKey":
+		s.Kind, s.In, s.Key = APIKey, text("in"), text("name")
+		places := []string{"header", "query", "cookie"}
+		if c.grammar == grammar20 {
+			places = places[:2]
+		}
+		if !slices.Contains(places, s.In) {
+			c.diags.ErrorHint(at("in"), diag.DidYouMean(s.In, places), `want "in" to be one of %s`, strings.Join(places, ", "))
+		}
+		if s.Key == "" {
+			c.diags.Errorf(at("name"), "the API key has no name")
+		}
+	case "http":
+		switch scheme := strings.ToLower(text("scheme")); scheme {
+		case "":
+			c.diags.Errorf(at("scheme"), `the http security scheme lacks "scheme": bearer or basic`)
+		case "bearer", "jwt":
+			s.Kind = Bearer
+		case "basic":
+			s.Kind = Basic
+		default:
+			s.Type = "http " + scheme
+		}
+	}
+}
+
+// security reads a "security" list. What is malformed is reported and tightened
+// rather than loosened: WSO2 tolerates it, and so do definitions written for it.
+func (c *checker) security(n *tree.Node, p *place) *Security {
+	list := n.Get("security")
+	if list == nil {
+		return nil
+	}
+	p = p.key("security")
+	s := &Security{At: list.At(p.String())}
+	if list.Kind == tree.Null {
+		return nil
+	}
+	if list.Kind != tree.Array {
+		c.diags.Errorf(s.At, "want a list, not %s", list.Describe())
+		return nil
+	}
+	for i, item := range list.Items {
+		p := p.item(i)
+		a := Alternative{At: item.At(p.String())}
+		switch item.Kind {
+		case tree.String:
+			c.diags.WarnHint(a.At, fmt.Sprintf("write \"%s: []\"", item.Text), "want an object, not %s: it is read as the name of a scheme", item.Describe())
+			a.Requirements = []Requirement{{Scheme: item.Text, At: a.At}}
+		case tree.Object:
+			for k, scopes := range item.Items {
+				name := item.Keys[k].Name
+				r := Requirement{Scheme: name, At: item.KeyAt(k, p.String())}
+				switch {
+				case scopes.Kind == tree.Array:
+					for j, scope := range scopes.Items {
+						if scope.Kind != tree.String && scope.Kind != tree.Number {
+							c.diags.Errorf(scope.At(p.key(name).item(j).String()), "want a scope, not %s", scope.Describe())
+							continue
+						}
+						r.Scopes = append(r.Scopes, scope.Text)
+					}
+				case scopes.Kind == tree.String:
+					c.diags.Warnf(scopes.At(p.key(name).String()), "want a list of scopes, not %s: its words are read as scopes", scopes.Describe())
+					r.Scopes = strings.Fields(strings.ReplaceAll(scopes.Text, ",", " "))
+				case scopes.Kind == tree.Null:
+				default:
+					c.diags.Errorf(scopes.At(p.key(name).String()), "want a list of scopes, not %s", scopes.Describe())
+				}
+				a.Requirements = append(a.Requirements, r)
+			}
+		default:
+			c.diags.Errorf(a.At, "want an object, not %s", item.Describe())
+			continue
+		}
+		s.Alternatives = append(s.Alternatives, a)
+	}
+	return s
+}
