@@ -30,6 +30,7 @@ type Dog struct {
 	mu     sync.Mutex
 	guards map[*Guard]struct{} // guarded by mu
 	chores []func(now int64)   // guarded by mu
+	cut    bool                // guarded by mu
 }
 
 // New starts a watchdog.
@@ -119,7 +120,22 @@ func (d *Dog) Watch(g *Guard, conn net.Conn) {
 	g.dog, g.conn = d, conn
 	d.mu.Lock()
 	d.guards[g] = struct{}{}
+	if d.cut {
+		g.wake()
+	}
 	d.mu.Unlock()
+}
+
+// Cut wakes all connections, and each that is yet to be watched at once: from
+// now on nobody waits for a peer. It is for the end of the process, when those
+// who had to be waited for have had their time.
+func (d *Dog) Cut() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.cut = true
+	for g := range d.guards {
+		g.wake()
+	}
 }
 
 // Release ends the watch.
@@ -141,6 +157,12 @@ func (g *Guard) look(now int64) {
 		g.late.Store(true)
 		_ = g.conn.SetWriteDeadline(past)
 	}
+}
+
+// wake makes reads and writes return.
+func (g *Guard) wake() {
+	g.late.Store(true)
+	_ = g.conn.SetDeadline(past)
 }
 
 // ReadWithin gives reads until d from now; 0 or less lifts the deadline.

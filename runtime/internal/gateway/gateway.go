@@ -1,0 +1,409 @@
+// Package gateway builds the runtime from its configuration and an artifact,
+// runs it, and ends it. It owns every goroutine that outlives a request.
+//
+// The order of starting is a promise: everything that can be refused is read,
+// checked and built first, and only then is a port bound. A process that
+// listens is one that can serve.
+//
+// What surprises: a memory limit of the control group becomes the garbage
+// collector's (see limitMemory), and a second later than the start, and after
+// each swap, memory that was only needed for building is handed back to the
+// system.
+package gateway
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/microgw/microgw/pkg/buildinfo"
+	"github.com/microgw/microgw/runtime/internal/admin"
+	"github.com/microgw/microgw/runtime/internal/conf"
+	"github.com/microgw/microgw/runtime/internal/engine"
+	"github.com/microgw/microgw/runtime/internal/http1"
+	"github.com/microgw/microgw/runtime/internal/telemetry"
+	"github.com/microgw/microgw/runtime/internal/watchdog"
+)
+
+// Options says what to run.
+type Options struct {
+	Artifact string // path
+	Conf     conf.Options
+	Watch    bool // swap the artifact when its file changes
+
+	Stderr io.Writer // for the log
+	// Signals are acted on as the runtime command documents: SIGTERM and
+	// SIGINT, SIGHUP, SIGUSR1. nil: none come.
+	Signals <-chan os.Signal
+	// Ready, if not nil, is called once when the gateway serves.
+	Ready func(Addresses)
+}
+
+// Addresses are where a gateway listens; "" for a port that is off.
+type Addresses struct {
+	HTTP, HTTPS, Admin string
+}
+
+// ErrInterrupted says that a second signal ended the gateway before the
+// requests in flight had.
+var ErrInterrupted = errors.New("interrupted by a second signal; requests in flight were cut off")
+
+// Run serves until ctx is done or a signal says so, and then until the
+// requests in flight have ended or the grace is over. An error before Ready
+// means that no port was bound, or all were let go.
+func Run(ctx context.Context, o Options) error {
+	limitMemory(os.Getenv, "/")
+	g, err := build(o, true)
+	if err != nil {
+		return err
+	}
+	defer g.close()
+	return g.run(ctx)
+}
+
+// Check builds everything that Run builds before it binds a port, and lets go
+// of it again. It returns what would be served in a line.
+func Check(o Options) (string, error) {
+	g, err := build(o, false)
+	if err != nil {
+		return "", err
+	}
+	defer g.close()
+	for _, w := range g.warnings() {
+		g.log.Warn(w)
+	}
+	return g.serving.Load().summary(), nil
+}
+
+// gateway is a runtime: built, then running, then closed.
+type gateway struct {
+	o        Options
+	cfg      *conf.Config
+	log      *slog.Logger
+	tls      *tls.Config // nil without an HTTPS port
+	warn     []string    // of starting
+	started  time.Time
+	access   *telemetry.AccessLog // nil if it is off
+	counters *telemetry.Counters
+	issuers  *issuers
+	dog      *watchdog.Dog
+	engine   *engine.Engine
+	server   *http1.Server
+
+	serving  atomic.Pointer[serving]
+	refused  atomic.Pointer[string] // why the last artifact was refused
+	draining atomic.Bool
+
+	mu        sync.Mutex
+	listeners []admin.Listener // guarded by mu
+}
+
+// build makes all parts and binds nothing. The access log is only opened to
+// serve: that may make a file.
+func build(o Options, toServe bool) (_ *gateway, err error) {
+	g := &gateway{o: o, started: time.Now(), counters: telemetry.NewCounters()}
+	defer func() {
+		if err != nil {
+			g.close()
+		}
+	}()
+	if g.cfg, err = conf.Load(o.Conf); err != nil {
+		return nil, err
+	}
+	g.log = logger(o.Stderr, &g.cfg.Log)
+	l := &g.cfg.Listener
+	if l.HTTPSPort != conf.Off {
+		if g.tls, g.warn, err = tlsConfig(l, g.started); err != nil {
+			return nil, err
+		}
+	}
+	if g.issuers, err = newIssuers(g.cfg, g.log); err != nil {
+		return nil, err
+	}
+	g.dog = watchdog.New()
+	if toServe && g.cfg.AccessLog.Enabled {
+		if err := g.openAccessLog(); err != nil {
+			return nil, err
+		}
+	}
+	g.engine = g.newEngine()
+	first, err := g.load()
+	if err != nil {
+		return nil, err
+	}
+	g.serve(first)
+	g.server = http1.NewServer(g.serverOptions())
+	return g, nil
+}
+
+// close lets go of everything, in the reverse order of building. What is in
+// flight must have ended.
+func (g *gateway) close() {
+	if g.engine != nil {
+		g.engine.Table().Close()
+	}
+	if g.dog != nil {
+		g.dog.Close()
+	}
+	if g.issuers != nil {
+		g.issuers.close()
+	}
+	if g.access != nil {
+		if err := g.access.Close(); err != nil {
+			g.log.Warn(err.Error())
+		}
+	}
+}
+
+// logger writes lines for people or, as JSON, for machines.
+func logger(w io.Writer, c *conf.Log) *slog.Logger {
+	if w == nil {
+		return slog.New(slog.DiscardHandler)
+	}
+	o := &slog.HandlerOptions{Level: c.Level}
+	if c.Format == "json" {
+		return slog.New(slog.NewJSONHandler(w, o))
+	}
+	return slog.New(slog.NewTextHandler(w, o))
+}
+
+// warnings is what the operator should know although the gateway starts.
+func (g *gateway) warnings() []string {
+	w := append([]string(nil), g.cfg.Warnings...)
+	w = append(w, g.warn...)
+	s := g.serving.Load()
+	switch {
+	case g.cfg.Development && s.developmentKey:
+		w = append(w, "DEVELOPMENT MODE: every token signed with the project's development key is accepted. "+
+			"Give a conf file and no --dev where others can reach this gateway")
+	case g.cfg.Development:
+		w = append(w, "DEVELOPMENT MODE, but the artifact has no development key: `micro-gw token` makes one, build again after it")
+	}
+	if len(g.cfg.Issuers) == 0 && !(g.cfg.Development && s.developmentKey) && s.secured > 0 {
+		w = append(w, fmt.Sprintf("no issuer of tokens is configured (jwtTokenConfig): %d of %d operations need a token and answer 401 to everybody", s.secured, len(s.routes)))
+	}
+	return w
+}
+
+// run binds the ports, serves, and stops.
+func (g *gateway) run(ctx context.Context) (err error) {
+	api, adminListener, err := listenAll(g.cfg)
+	if err != nil {
+		return err
+	}
+
+	// Everything that is started below ends before run returns.
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+
+	failed := make(chan error, len(api)+1)
+	addresses := Addresses{}
+	for _, l := range api {
+		var t *tls.Config
+		if address := l.Addr().String(); l.name == "https" {
+			addresses.HTTPS, t = address, g.tls
+		} else {
+			addresses.HTTP = address
+		}
+		g.setListener(l, true)
+		wg.Go(func() {
+			err := g.server.Serve(l, t)
+			g.setListener(l, false)
+			if !errors.Is(err, http1.ErrClosed) {
+				failed <- fmt.Errorf("%s listener %s: %w", l.name, l.Addr(), err)
+			}
+		})
+	}
+	if adminListener != nil {
+		addresses.Admin = adminListener.Addr().String()
+		server := newAdminServer(admin.Handler(g), g.log)
+		wg.Go(func() {
+			if err := server.Serve(adminListener); !errors.Is(err, http.ErrServerClosed) {
+				failed <- fmt.Errorf("admin listener %s: %w", addresses.Admin, err)
+			}
+		})
+		defer server.Close()
+	}
+
+	changed := make(chan struct{}, 1)
+	if g.o.Watch {
+		last := g.serving.Load().file
+		wg.Go(func() {
+			watch(ctx, g.o.Artifact, last, func() {
+				select {
+				case changed <- struct{}{}:
+				default:
+				}
+			})
+		})
+	}
+
+	g.announce(addresses)
+	if g.o.Ready != nil {
+		g.o.Ready(addresses)
+	}
+	// Not at once: the first requests have precedence.
+	tidy := time.NewTimer(time.Second)
+	defer tidy.Stop()
+
+	for {
+		select {
+		case <-ctx.Done():
+			return g.drain("the caller asked for it")
+		case err := <-failed:
+			_ = g.drain(err.Error())
+			return err
+		case s := <-g.o.Signals:
+			switch s {
+			case syscall.SIGHUP:
+				g.reload("SIGHUP")
+				tidy.Reset(time.Second)
+			case syscall.SIGUSR1:
+				g.reopen()
+			default:
+				return g.drain(s.String())
+			}
+		case <-changed:
+			g.reload("the file changed")
+			tidy.Reset(time.Second)
+		case <-tidy.C:
+			debug.FreeOSMemory()
+		}
+	}
+}
+
+// announce says at the start what an operator looks for.
+func (g *gateway) announce(a Addresses) {
+	for _, w := range g.warnings() {
+		g.log.Warn(w)
+	}
+	s := g.serving.Load()
+	g.log.Info("artifact loaded", s.attrs()...)
+	if g.cfg.AccessLog.Enabled {
+		g.log.Info("HTTP access log enabled", "path", g.cfg.AccessLog.Path, "format", g.cfg.AccessLog.Format)
+	}
+	for _, l := range []struct{ name, address string }{{"HTTP", a.HTTP}, {"HTTPS", a.HTTPS}, {"admin", a.Admin}} {
+		if l.address == "" {
+			continue
+		}
+		_, port, _ := net.SplitHostPort(l.address)
+		g.log.Info(l.name+" listener is active on port "+port, "address", l.address)
+	}
+	g.log.Info("gateway started", "version", buildinfo.Version(), "took", time.Since(g.started).Round(100*time.Microsecond).String())
+}
+
+// drain ends the gateway: no new connections, not ready, requests in flight
+// may finish until the grace is over. A further signal cuts them off.
+func (g *gateway) drain(why string) error {
+	g.draining.Store(true)
+	grace := g.cfg.Shutdown.Grace
+	g.log.Info("shutting down", "reason", why, "connections", g.server.Connections(), "grace", grace.String())
+	ctx, cancel := context.WithTimeout(context.Background(), grace)
+	defer cancel()
+	// The server cuts off clients when the grace is over. Those who wait for an
+	// upstream are woken as well.
+	stop := context.AfterFunc(ctx, g.dog.Cut)
+	defer stop()
+	done := make(chan error, 1)
+	go func() { done <- g.server.Shutdown(ctx) }()
+	for {
+		select {
+		case err := <-done:
+			if err != nil {
+				g.log.Warn("the grace is over; requests in flight were cut off")
+			}
+			g.log.Info("gateway stopped")
+			return nil
+		case s := <-g.o.Signals:
+			if s == syscall.SIGHUP || s == syscall.SIGUSR1 {
+				continue // nothing to swap or reopen any more
+			}
+			cancel() // cuts connections off
+			<-done
+			return ErrInterrupted
+		}
+	}
+}
+
+// reload swaps the artifact, or keeps the one before if the new one is
+// refused. Requests under way end on the routes they began with.
+func (g *gateway) reload(why string) {
+	old := g.serving.Load()
+	next, err := g.load()
+	if err != nil {
+		text := err.Error()
+		g.refused.Store(&text)
+		g.log.Error("artifact refused, the one before goes on", "error", err, "reason", why, "serving", old.digest())
+		return
+	}
+	g.refused.Store(nil)
+	if next.digest() == old.digest() {
+		g.log.Info("artifact unchanged", next.attrs()...)
+		next.table.Close()
+		return
+	}
+	g.serve(next)
+	g.log.Info("artifact swapped", append(next.attrs(), "reason", why, "before", old.digest())...)
+}
+
+func (g *gateway) openAccessLog() (err error) {
+	o := telemetry.AccessLogOptions{Path: g.cfg.AccessLog.Path, Logger: g.log}
+	if g.cfg.AccessLog.Format == "json" {
+		o.Format = telemetry.JSON
+	}
+	if g.access, err = telemetry.NewAccessLog(o); err != nil {
+		return fmt.Errorf("accessLog.path: %w", err)
+	}
+	return nil
+}
+
+func (g *gateway) reopen() {
+	if g.access == nil {
+		return
+	}
+	if err := g.access.Reopen(); err != nil {
+		g.log.Error("access log not reopened, the open file goes on", "error", err)
+		return
+	}
+	g.log.Info("access log reopened", "path", g.cfg.AccessLog.Path)
+}
+
+func (g *gateway) setListener(l listener, up bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	address := l.Addr().String()
+	for i := range g.listeners {
+		if g.listeners[i].Address == address {
+			g.listeners[i].Up = up
+			return
+		}
+	}
+	g.listeners = append(g.listeners, admin.Listener{Name: l.name, Address: address, Up: up})
+}
+
+// newAdminServer is net/http with limits: the admin port may be reachable by
+// more than those who need it.
+func newAdminServer(h http.Handler, log *slog.Logger) *http.Server {
+	return &http.Server{
+		Handler:           h,
+		ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout:       10 * time.Second,
+		WriteTimeout:      30 * time.Second,
+		IdleTimeout:       60 * time.Second,
+		MaxHeaderBytes:    16 << 10,
+		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+	}
+}

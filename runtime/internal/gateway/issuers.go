@@ -1,0 +1,156 @@
+package gateway
+
+import (
+	"bytes"
+	"crypto/x509"
+	"fmt"
+	"log/slog"
+	"os"
+	"sync"
+
+	"github.com/microgw/microgw/runtime/internal/admin"
+	"github.com/microgw/microgw/runtime/internal/conf"
+	"github.com/microgw/microgw/runtime/internal/keys"
+	"github.com/microgw/microgw/runtime/internal/policy/jwt"
+)
+
+// issuers is whose tokens are accepted. The key sets live as long as the
+// process and are shared by all artifacts served one after the other. Only the
+// development key is the artifact's own.
+type issuers struct {
+	cfg     *conf.Config
+	log     *slog.Logger
+	trusted *x509.CertPool // the system's and those of the trust store; nil: the system's
+	list    []jwt.Issuer
+	remotes []remote
+
+	// A verifier remembers tokens. It is kept for as long as the development
+	// key stays the same, so that a swap does not make every token new.
+	mu       sync.Mutex
+	verifier *jwt.Verifier // guarded by mu
+	key      []byte        // guarded by mu: the development key it trusts
+}
+
+type remote struct {
+	issuer string
+	keys   *keys.Remote
+}
+
+// newIssuers reads the keys at hand and begins to fetch the others.
+func newIssuers(c *conf.Config, log *slog.Logger) (_ *issuers, err error) {
+	is := &issuers{cfg: c, log: log}
+	defer func() {
+		if err != nil {
+			is.close()
+		}
+	}()
+	var store *keys.Store
+	if path := c.Listener.TrustStore.Path; path != "" {
+		data, err := os.ReadFile(path)
+		if err != nil {
+			return nil, fmt.Errorf("listenerConfig.trustStorePath: %w", err)
+		}
+		if store, err = keys.OpenStore(data, c.Listener.TrustStore.Password.Reveal()); err != nil {
+			return nil, fmt.Errorf("listenerConfig.trustStorePath: %s: %w", path, err)
+		}
+		if is.trusted, err = x509.SystemCertPool(); err != nil {
+			// A minimal container has none; the store is enough then.
+			is.trusted = x509.NewCertPool()
+		}
+		for _, cert := range store.Trusted() {
+			is.trusted.AddCert(cert)
+		}
+	}
+	for _, i := range c.Issuers {
+		set, err := is.keySet(i, store)
+		if err != nil {
+			return nil, fmt.Errorf("jwtTokenConfig: issuer %q: %w", i.Issuer, err)
+		}
+		is.list = append(is.list, jwt.Issuer{
+			Issuer: i.Issuer, Audience: i.Audience, Keys: set, ConsumerKeyClaim: i.ConsumerKeyClaim, Leeway: i.Leeway,
+		})
+	}
+	return is, nil
+}
+
+func (is *issuers) keySet(i conf.Issuer, store *keys.Store) (keys.KeySet, error) {
+	switch {
+	case i.JWKSURL != "":
+		r, err := keys.NewRemote(keys.RemoteOptions{URL: i.JWKSURL, RootCAs: is.trusted, Logger: is.log})
+		if err != nil {
+			return nil, err
+		}
+		is.remotes = append(is.remotes, remote{i.Issuer, r})
+		return r, nil
+	case i.PublicKeyFile != "":
+		data, err := os.ReadFile(i.PublicKeyFile)
+		if err != nil {
+			return nil, fmt.Errorf("publicKeyFile: %w", err)
+		}
+		set, err := keys.FromPEM(data, "")
+		if err != nil {
+			return nil, fmt.Errorf("publicKeyFile: %s: %w", i.PublicKeyFile, err)
+		}
+		return set, nil
+	case store == nil:
+		return nil, fmt.Errorf("certificateAlias: %q cannot be looked up: set listenerConfig.trustStorePath", i.CertificateAlias)
+	}
+	set, err := store.Keys(i.CertificateAlias, "")
+	if err != nil {
+		return nil, fmt.Errorf("certificateAlias: %s: %w", is.cfg.Listener.TrustStore.Path, err)
+	}
+	return set, nil
+}
+
+// with returns a verifier for the configured issuers, and for the holder of the
+// development key, a JWK, if there is one and the conf allows it.
+func (is *issuers) with(developmentKey []byte) (*jwt.Verifier, error) {
+	if !is.cfg.Development {
+		developmentKey = nil
+	}
+	is.mu.Lock()
+	defer is.mu.Unlock()
+	if is.verifier != nil && bytes.Equal(is.key, developmentKey) {
+		return is.verifier, nil
+	}
+	list := is.list
+	if len(developmentKey) > 0 {
+		set, err := keys.FromJWKS(fmt.Appendf(nil, `{"keys":[%s]}`, developmentKey))
+		if err != nil {
+			return nil, fmt.Errorf("development key: %w", err)
+		}
+		list = append(list[:len(list):len(list)], jwt.Issuer{
+			Issuer: conf.DevelopmentIssuer, Audience: []string{conf.DevelopmentAudience}, Keys: set, Leeway: is.cfg.Server.TimestampSkew,
+		})
+	}
+	v, err := jwt.New(jwt.Options{
+		Issuers: list,
+		Cache:   jwt.CacheOptions{Disabled: !is.cfg.TokenCache.Enabled, Entries: is.cfg.TokenCache.Capacity, Expiry: is.cfg.TokenCache.Expiry},
+	})
+	if err != nil {
+		return nil, err
+	}
+	is.verifier, is.key = v, bytes.Clone(developmentKey)
+	return v, nil
+}
+
+// state is for /ready.
+func (is *issuers) state() []admin.KeySet {
+	var sets []admin.KeySet
+	for _, i := range is.list {
+		s := admin.KeySet{Issuer: i.Issuer, Loaded: true}
+		for _, r := range is.remotes {
+			if r.issuer == i.Issuer {
+				s.Loaded = r.keys.Loaded()
+			}
+		}
+		sets = append(sets, s)
+	}
+	return sets
+}
+
+func (is *issuers) close() {
+	for _, r := range is.remotes {
+		r.keys.Close()
+	}
+}

@@ -1,0 +1,75 @@
+package gateway
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"strconv"
+	"syscall"
+
+	"github.com/microgw/microgw/runtime/internal/conf"
+)
+
+// listener is a socket for API traffic.
+type listener struct {
+	net.Listener
+	name string // "http" or "https"
+}
+
+// listenAll binds the ports that c asks for, of which there is at least one for
+// APIs, or none at all.
+func listenAll(c *conf.Config) (api []listener, admin net.Listener, err error) {
+	defer func() {
+		if err != nil {
+			for _, l := range api {
+				l.Close()
+			}
+			if admin != nil {
+				admin.Close()
+			}
+			api, admin = nil, nil
+		}
+	}()
+	for _, p := range []struct {
+		name, key string
+		port      int
+	}{
+		{"http", "listenerConfig.httpPort", c.Listener.HTTPPort},
+		{"https", "listenerConfig.httpsPort", c.Listener.HTTPSPort},
+	} {
+		if p.port == conf.Off {
+			continue
+		}
+		l, err := bind(p.key, net.JoinHostPort(c.Listener.Host, strconv.Itoa(p.port)))
+		if err != nil {
+			return api, nil, err
+		}
+		api = append(api, listener{l, p.name})
+	}
+	if c.Admin.Address != "" {
+		admin, err = bind("admin.address", c.Admin.Address)
+	}
+	return api, admin, err
+}
+
+// bind listens on a TCP address; its error names the address and the conf key
+// that it is from.
+func bind(key, address string) (net.Listener, error) {
+	l, err := net.Listen("tcp", address)
+	switch {
+	case err == nil:
+		return l, nil
+	case errors.Is(err, syscall.EADDRINUSE):
+		return nil, fmt.Errorf("%s: %s is in use by another process", key, address)
+	case errors.Is(err, syscall.EACCES):
+		return nil, fmt.Errorf("%s: %s: no permission to listen there (a port below 1024 needs a privilege)", key, address)
+	case errors.Is(err, syscall.EADDRNOTAVAIL):
+		return nil, fmt.Errorf("%s: %s is not an address of this machine", key, address)
+	}
+	// A net.OpError says "listen tcp ADDRESS: " before its reason.
+	var op *net.OpError
+	if errors.As(err, &op) {
+		err = op.Err
+	}
+	return nil, fmt.Errorf("%s: %s: %w", key, address, err)
+}

@@ -1,0 +1,254 @@
+package gateway
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/microgw/microgw/pkg/artifact"
+	"github.com/microgw/microgw/runtime/internal/admin"
+	"github.com/microgw/microgw/runtime/internal/conf"
+	"github.com/microgw/microgw/runtime/internal/engine"
+	"github.com/microgw/microgw/runtime/internal/http1"
+	"github.com/microgw/microgw/runtime/internal/plan"
+	"github.com/microgw/microgw/runtime/internal/telemetry"
+	"github.com/microgw/microgw/runtime/internal/upstream"
+)
+
+// serving is an artifact made ready to serve, with what the admin port tells of
+// it. The artifact itself is not kept: its documents may be many times the size
+// of the routes.
+type serving struct {
+	table    *engine.Table
+	counters *telemetry.RouteCounters
+	identity admin.Artifact
+	routes   []admin.Route // without counts
+	apis     int
+	secured  int // operations that need a token
+
+	developmentKey bool
+	file           fileID // as it was before it was read
+}
+
+// load reads the artifact and builds its routes. It changes nothing.
+func (g *gateway) load() (*serving, error) {
+	// First its identity, then its content: if it changes in between, watch
+	// sees a difference and loads it once more.
+	s := &serving{file: identify(g.o.Artifact)}
+	f, err := artifact.Open(g.o.Artifact)
+	if err != nil {
+		return nil, err
+	}
+	verifier, err := g.issuers.with(f.GetDevelopmentKey())
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", f.Path, err)
+	}
+	s.table, err = plan.Build(f, plan.Options{
+		Verifier:         verifier,
+		AuthHeader:       g.cfg.Auth.Header,
+		RemoveAuthHeader: g.cfg.Auth.RemoveHeader,
+		Upstream:         g.upstreamOptions(),
+		Overrides:        g.cfg.Overrides,
+	})
+	if err != nil {
+		return nil, err
+	}
+
+	s.identity = admin.Artifact{
+		Project: f.GetProject(), Path: f.Path, Digest: "sha256:" + hex.EncodeToString(f.Digest[:]),
+		Format: f.Format, Size: f.Size, Toolkit: f.GetBuild().GetToolkitVersion(), LoadedAt: time.Now().UTC(),
+	}
+	s.developmentKey = len(f.GetDevelopmentKey()) > 0
+	s.apis = len(f.GetApis())
+	for _, api := range f.GetApis() {
+		for _, op := range api.GetOperations() {
+			if !op.GetSecurity().GetDisabled() {
+				s.secured++
+			}
+		}
+	}
+	ids := make([]string, len(s.table.Routes))
+	for i, r := range s.table.Routes {
+		// IDs are unique in an API only; APIs differ in their base paths.
+		ids[i] = r.BasePath + " " + r.ID
+		s.routes = append(s.routes, describe(r))
+	}
+	s.counters = g.counters.Routes(ids)
+	s.table.Counters = s.counters
+	return s, nil
+}
+
+func describe(r *engine.Route) admin.Route {
+	d := admin.Route{
+		Method: r.Method, Path: r.BasePath + r.Template, API: r.API, APIVersion: r.APIVersion,
+		Production: endpoints(r.Production), Sandbox: endpoints(r.Sandbox),
+	}
+	if r.BasePath == "/" {
+		d.Path = r.Template
+	}
+	for _, s := range r.Stages {
+		d.Stages = append(d.Stages, s.Name)
+	}
+	return d
+}
+
+func endpoints(f engine.Forwarder) []string {
+	if c, ok := f.(*upstream.Cluster); ok && c != nil {
+		return c.Endpoints()
+	}
+	return nil
+}
+
+// serve makes s what is served. Requests that have begun end on the table they
+// began with; its pooled connections are not used again.
+func (g *gateway) serve(s *serving) {
+	old := g.engine.SetTable(s.table)
+	g.serving.Store(s)
+	old.Close()
+}
+
+func (s *serving) digest() string { return s.identity.Digest }
+
+// attrs are for the log.
+func (s *serving) attrs() []any {
+	return []any{"project", s.identity.Project, "path", s.identity.Path, "digest", s.identity.Digest,
+		"apis", s.apis, "operations", len(s.routes), "toolkit", s.identity.Toolkit}
+}
+
+// summary is for --check.
+func (s *serving) summary() string {
+	return fmt.Sprintf("%s: good: project %s, %s, %s, %s", s.identity.Path, s.identity.Project,
+		plural(s.apis, "API"), plural(len(s.routes), "operation"), s.identity.Digest)
+}
+
+func plural(n int, word string) string {
+	if n != 1 {
+		word += "s"
+	}
+	return fmt.Sprintf("%d %s", n, word)
+}
+
+// State implements admin.Source.
+func (g *gateway) State() admin.State {
+	s := admin.State{
+		KeySets: g.issuers.state(), Draining: g.draining.Load(), Started: g.started.UTC(),
+	}
+	if now := g.serving.Load(); now != nil {
+		identity := now.identity
+		s.Artifact = &identity
+		s.Development = g.cfg.Development && now.developmentKey
+	}
+	if text := g.refused.Load(); text != nil {
+		s.Refused = *text
+	}
+	if g.access != nil {
+		s.LogLinesDropped = g.access.Dropped()
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	s.Listeners = append(s.Listeners, g.listeners...)
+	return s
+}
+
+// Routes implements admin.Source.
+func (g *gateway) Routes() []admin.Route {
+	s := g.serving.Load()
+	routes := append([]admin.Route(nil), s.routes...)
+	for i, c := range s.counters.Snapshot() {
+		routes[i].Count = c
+	}
+	return routes
+}
+
+// Unmatched implements admin.Source.
+func (g *gateway) Unmatched() telemetry.Count {
+	_, unmatched := g.counters.Totals()
+	return unmatched
+}
+
+func (g *gateway) newEngine() *engine.Engine {
+	o := engine.Options{Log: g.log, Health: true}
+	if g.access != nil {
+		o.Observers = append(o.Observers, g.access)
+	}
+	e := engine.New(o)
+	// The watchdog ticks more often than idle connections need looking at.
+	var last int64
+	g.dog.Every(func(now int64) {
+		if now-last >= int64(time.Second) {
+			last = now
+			e.Table().Sweep(now)
+		}
+	})
+	return e
+}
+
+func (g *gateway) serverOptions() http1.Options {
+	l := &g.cfg.Listener
+	limits := http1.DefaultLimits()
+	limits.TargetBytes = l.MaxURILength
+	limits.HeadBytes = l.MaxHeaderSize
+	limits.Fields = l.MaxHeaderFields
+	limits.BodyBytes = max(0, l.MaxEntityBodySize) // 0 is "no limit" there, -1 in the conf
+	limits.Pipelined = l.MaxPipelinedRequests
+	limits.HeadTimeout = l.HeadTimeout
+	limits.BodyTimeout = l.BodyTimeout
+	limits.IdleTimeout = l.IdleTimeout
+	limits.WriteTimeout = l.WriteTimeout
+	return http1.Options{
+		Handler:        g.engine,
+		Limits:         limits,
+		TrustedProxies: l.TrustedProxies,
+		KeepAlive:      map[string]http1.KeepAlive{"ALWAYS": http1.KeepAliveAlways, "NEVER": http1.KeepAliveNever}[l.KeepAlive],
+		MaxConnections: l.MaxConnections,
+		Dog:            g.dog,
+		Log:            g.log,
+	}
+}
+
+func (g *gateway) upstreamOptions() *upstream.Options {
+	u := &g.cfg.Upstream
+	limits := http1.DefaultLimits()
+	limits.LineBytes = u.ResponseLimits.MaxStatusLineLength
+	limits.HeadBytes = u.ResponseLimits.MaxHeaderSize
+	limits.BodyBytes = max(0, u.ResponseLimits.MaxEntityBodySize)
+	limits.AnswerTimeout = u.ResponseTimeout
+	limits.WriteTimeout = u.ResponseTimeout
+	return &upstream.Options{
+		Limits:         limits,
+		ConnectTimeout: u.ConnectTimeout,
+		IdleTimeout:    u.IdleTimeout,
+		MaxIdle:        u.MaxIdle,
+		MaxActive:      u.MaxActive,
+		TLS:            upstreamTLS(u, g.issuers.trusted),
+		Dog:            g.dog,
+	}
+}
+
+// upstreamTLS is how upstreams prove who they are.
+func upstreamTLS(u *conf.Upstream, roots *x509.CertPool) *tls.Config {
+	c := &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"}}
+	switch {
+	case u.DisableSSLVerification:
+		c.InsecureSkipVerify = true // the operator's word; conf warns of it
+	case !u.VerifyHostname:
+		// crypto/tls has no switch for the name alone: turn its check off and
+		// do the rest of it here.
+		c.InsecureSkipVerify = true
+		c.VerifyConnection = func(s tls.ConnectionState) error {
+			if len(s.PeerCertificates) == 0 {
+				return errors.New("the upstream sent no certificate")
+			}
+			o := x509.VerifyOptions{Roots: roots, Intermediates: x509.NewCertPool()}
+			for _, cert := range s.PeerCertificates[1:] {
+				o.Intermediates.AddCert(cert)
+			}
+			_, err := s.PeerCertificates[0].Verify(o)
+			return err
+		}
+	}
+	return c
+}
