@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"runtime"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
@@ -228,6 +229,7 @@ func (c *conn) next() bool {
 	}
 	c.guard.ReadWithin(c.srv.o.Limits.IdleTimeout)
 	if c.raw != nil {
+		runtime.Gosched() // as in Outbound.readHead
 		c.got, c.gotErr = 0, nil
 		if err := c.raw.Read(c.await); err != nil || c.gotErr != nil || c.got <= 0 {
 			return false
