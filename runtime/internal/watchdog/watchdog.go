@@ -98,11 +98,13 @@ func (d *Dog) run() {
 // look wakes what is late.
 func (d *Dog) look(now int64) {
 	d.mu.Lock()
-	defer d.mu.Unlock()
 	for g := range d.guards {
 		g.look(now)
 	}
-	for _, f := range d.chores {
+	chores := d.chores // only ever appended to
+	d.mu.Unlock()
+	// Without the lock: a chore that closes a connection releases its guard.
+	for _, f := range chores {
 		f(now)
 	}
 }
@@ -149,13 +151,19 @@ func (g *Guard) Release() {
 var past = time.Unix(1, 0)
 
 func (g *Guard) look(now int64) {
-	if t := g.read.Load(); t != 0 && t <= now && g.read.CompareAndSwap(t, 0) {
+	// Late is set before the deadline is taken: who lifts it and is not told
+	// that it was too late can trust the connection.
+	if t := g.read.Load(); t != 0 && t <= now {
 		g.late.Store(true)
-		_ = g.conn.SetReadDeadline(past)
+		if g.read.CompareAndSwap(t, 0) {
+			_ = g.conn.SetReadDeadline(past)
+		}
 	}
-	if t := g.write.Load(); t != 0 && t <= now && g.write.CompareAndSwap(t, 0) {
+	if t := g.write.Load(); t != 0 && t <= now {
 		g.late.Store(true)
-		_ = g.conn.SetWriteDeadline(past)
+		if g.write.CompareAndSwap(t, 0) {
+			_ = g.conn.SetWriteDeadline(past)
+		}
 	}
 }
 
