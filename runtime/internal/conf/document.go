@@ -20,6 +20,7 @@ type setting struct {
 	name string
 	v    value
 	at   origin
+	solo bool // one part that stands in no table, even if it has dots
 }
 
 // A document is a conf file taken apart, with every part's position.
@@ -63,9 +64,12 @@ func parse(file string, data []byte) *document {
 // defined twice, dates that do not exist, and so on. It stops at the first, and
 // has nothing new to say of a line that has a problem already.
 func (d *document) checkStructure(problems Errors) {
+	if len(d.problems) > 0 {
+		return
+	}
 	var tree any
 	err := toml.Unmarshal(d.data, &tree)
-	if err == nil || len(d.problems) > 0 {
+	if err == nil {
 		return
 	}
 	line, col := 1, 1
@@ -109,7 +113,15 @@ func (d *document) walk(base int) int {
 			prefix = name
 		case unstable.KeyValue:
 			name, at := d.key(prefix, e.Key(), base, false)
+			before := len(d.settings)
 			d.set(name, at, e.Value(), false)
+			parts := 0
+			for it := e.Key(); it.Next(); {
+				parts++
+			}
+			if len(d.settings) == before+1 && prefix == "" && parts == 1 && e.Value().Kind != unstable.InlineTable {
+				d.settings[before].solo = true
+			}
 		}
 	}
 	var pe *unstable.ParserError
@@ -206,7 +218,7 @@ func (d *document) set(name string, at origin, n *unstable.Node, element bool) {
 		}
 		return
 	}
-	d.settings = append(d.settings, setting{name, valueOf(n), at})
+	d.settings = append(d.settings, setting{name: name, v: valueOf(n), at: at})
 }
 
 func valueOf(n *unstable.Node) value {

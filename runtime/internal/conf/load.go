@@ -77,27 +77,31 @@ func Load(o Options) (*Config, error) {
 }
 
 func readConf(path string) ([]byte, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		var pe *fs.PathError
-		if errors.As(err, &pe) {
-			err = pe.Err
-		}
-		return nil, fmt.Errorf("runtime: %s: %w", path, err)
-	}
-	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, maxFileSize+1))
+	data, err := readAll(path, maxFileSize)
 	switch {
 	case err != nil:
-		var pe *fs.PathError
-		if errors.As(err, &pe) {
-			err = pe.Err
-		}
 		return nil, fmt.Errorf("runtime: %s: %w", path, err)
 	case len(data) > maxFileSize:
 		return nil, fmt.Errorf("runtime: %s: larger than %d bytes", path, maxFileSize)
 	}
 	return data, nil
+}
+
+// readAll reads a file up to one byte more than limit. Its errors do not say
+// the path again.
+func readAll(path string, limit int64) (data []byte, err error) {
+	defer func() {
+		var pe *fs.PathError
+		if errors.As(err, &pe) {
+			err = pe.Err
+		}
+	}()
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(io.LimitReader(f, limit+1))
 }
 
 // An assignment is a value that has not been set yet.
@@ -202,7 +206,7 @@ func (l *loader) readFile(data []byte) *document {
 		case ok:
 			l.assign(assignment{t, s.name, s.v, s.at})
 		case under(unknown, s.name):
-		case !strings.Contains(s.name, ".") && dynamic.MatchString(s.name):
+		case s.solo && dynamic.MatchString(s.name):
 			l.override(s.name, s.v, s.at)
 		case known().isTable(s.name):
 			l.problem(s.at, s.name, "a table, not a key", "")
@@ -381,25 +385,23 @@ func readSecret(path, dir string) (string, string) {
 	if !filepath.IsAbs(path) {
 		path = filepath.Join(dir, path)
 	}
+	// Opening a pipe or a device may block, or never end.
 	info, err := os.Stat(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return "", "no such file"
 	case err == nil && !info.Mode().IsRegular():
 		return "", "not a regular file"
-	case err == nil && info.Size() > maxSecretSize:
-		return "", fmt.Sprintf("larger than %d bytes", maxSecretSize)
 	}
 	var data []byte
 	if err == nil {
-		data, err = os.ReadFile(path)
+		data, err = readAll(path, maxSecretSize)
 	}
-	if err != nil {
-		var pe *fs.PathError
-		if errors.As(err, &pe) {
-			err = pe.Err
-		}
+	switch {
+	case err != nil:
 		return "", err.Error()
+	case len(data) > maxSecretSize:
+		return "", fmt.Sprintf("larger than %d bytes", maxSecretSize)
 	}
 	s := strings.TrimSuffix(string(data), "\n")
 	return strings.TrimSuffix(s, "\r"), ""

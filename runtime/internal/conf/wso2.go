@@ -30,7 +30,7 @@ const (
 	noRevocation = "revoked tokens are not looked up by this version"
 	noAnalytics  = "usage is not reported by this version; the access log can be"
 	noHTTP2      = "HTTP/2 is not supported by this version; HTTP/1.1 is spoken"
-	noClientCert = "clients are not asked for a certificate by this version; every request needs a token"
+	noClientCert = "clients are not asked for a certificate by this version; what they would be let in by, without one, is asked of all"
 	noAPIKey     = "API keys are neither issued nor accepted by this version; operations that name them need a token"
 	noBackendJWT = "no token for upstreams is made by this version"
 	noDiscovery  = "etcd is not asked by this version; the URL beside the etcd key is used"

@@ -1,0 +1,483 @@
+package conf_test
+
+import (
+	"bytes"
+	"crypto/tls"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/microgw/microgw/runtime/internal/conf"
+)
+
+func mustLoad(t testing.TB, o conf.Options) *conf.Config {
+	t.Helper()
+	c, err := conf.Load(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// text is what Print writes.
+func text(t testing.TB, c *conf.Config) string {
+	t.Helper()
+	var b bytes.Buffer
+	if err := c.Print(&b, conf.Text); err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
+}
+
+// Nothing at all is a working development setup without a word of warning.
+func TestLoadNothing(t *testing.T) {
+	c := mustLoad(t, conf.Options{})
+	if !c.Development {
+		t.Error("not in development mode")
+	}
+	if len(c.Warnings) > 0 {
+		t.Errorf("warnings %q", c.Warnings)
+	}
+	want := conf.Default()
+	if !reflect.DeepEqual(c.Listener, want.Listener) || !reflect.DeepEqual(c.Upstream, want.Upstream) || c.Auth != want.Auth {
+		t.Errorf("not the defaults:\n%s", text(t, c))
+	}
+}
+
+func TestPrecedence(t *testing.T) {
+	const (
+		file = "[listenerConfig]\nhttpPort = 2\n"
+		env  = "listenerConfig_httpPort=3"
+		set  = "listenerConfig.httpPort=4"
+	)
+	tests := []struct {
+		name string
+		o    conf.Options
+		want int
+		from string
+	}{
+		{"default", conf.Options{}, 9090, "default"},
+		{"file", conf.Options{Path: "micro-gw.conf"}, 2, "micro-gw.conf:2:1"},
+		{"env", conf.Options{Environ: []string{env}}, 3, "env listenerConfig_httpPort"},
+		{"-e", conf.Options{Set: []string{set}}, 4, "-e"},
+		{"file env", conf.Options{Path: "micro-gw.conf", Environ: []string{env}}, 3, "env listenerConfig_httpPort"},
+		{"file -e", conf.Options{Path: "micro-gw.conf", Set: []string{set}}, 4, "-e"},
+		{"env -e", conf.Options{Environ: []string{env}, Set: []string{set}}, 4, "-e"},
+		{"file env -e", conf.Options{Path: "micro-gw.conf", Environ: []string{env}, Set: []string{set}}, 4, "-e"},
+		{"-e -e", conf.Options{Set: []string{set, "listenerConfig.httpPort=5"}}, 5, "-e"},
+		{"bad file env", conf.Options{Path: "bad.conf", Environ: []string{env}}, 3, "env listenerConfig_httpPort"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			inFolder(t, file)
+			write(t, "bad.conf", "[listenerConfig]\nhttpPort = 90900\n")
+			c := mustLoad(t, tt.o)
+			if c.Listener.HTTPPort != tt.want {
+				t.Errorf("got %d, want %d", c.Listener.HTTPPort, tt.want)
+			}
+			if from := c.Source("listenerConfig.httpPort"); from != tt.from {
+				t.Errorf("from %s, want %s", from, tt.from)
+			}
+		})
+	}
+}
+
+// Every key that has an effect can come from each source, and the environment's
+// name is the key's with underscores.
+func TestEveryKey(t *testing.T) {
+	values := map[string]string{
+		"listenerConfig.host": "127.0.0.1", "listenerConfig.keepAlive": "NEVER", "listenerConfig.trustedProxies": "10.0.0.0/8,::1",
+		"mutualSSLConfig.protocolName": "TLS", "mutualSSLConfig.protocolVersions": "TLSv1.3", "mutualSSLConfig.ciphers": "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256",
+		"admin.address": "", "authConfig.authorizationHeader": "X-Auth", "server.header": "gw", "b7a.log.level": "DEBUG", "log.level": "DEBUG",
+		"log.format": "json", "accessLog.path": "access.log", "b7a.http.accesslog.path": "access.log", "accessLog.format": "json",
+		"httpClients.poolConfig.maxIdleConnections": "7", "development.enabled": "false", "caching.enabled": "false", "accessLog.enabled": "false",
+		"httpClients.verifyHostname": "false", "httpClients.disableSslVerification": "true", "authConfig.removeAuthHeaderFromOutMessage": "false",
+		"listenerConfig.keyStorePassword": "p", "listenerConfig.keyStore.password": "p", "listenerConfig.trustStorePassword": "p", "listenerConfig.trustStore.password": "p",
+		"jwtTokenConfig.audience": "a", "jwtTokenConfig.certificateAlias": "x", "jwtTokenConfig.jwksURL": "https://i.example/jwks", "jwtTokenConfig.issuer": "i",
+		"jwtTokenConfig.consumerKeyClaim": "azp",
+	}
+	for _, name := range conf.Names() {
+		value, ok := values[name]
+		switch {
+		case ok:
+		case strings.HasSuffix(name, "Timeout") || strings.HasSuffix(name, "grace") || strings.HasSuffix(name, "leeway"):
+			value = "3s"
+		case strings.HasSuffix(name, "Path") || strings.HasSuffix(name, "File") || strings.HasSuffix(name, ".path"):
+			value = "store.p12"
+		default:
+			value = "777"
+		}
+		// What a key needs beside it, unless that is the key itself.
+		beside := map[string]string{}
+		switch {
+		case strings.Contains(name, "keyStore") && strings.Contains(strings.ToLower(name), "password"):
+			beside["listenerConfig.keyStorePath"] = "store.p12"
+		case strings.Contains(name, "trustStore") && strings.Contains(strings.ToLower(name), "password"):
+			beside["listenerConfig.trustStorePath"] = "store.p12"
+		case strings.HasSuffix(name, "certificateFile"):
+			beside["listenerConfig.privateKeyFile"] = "key.pem"
+		case strings.HasSuffix(name, "privateKeyFile"):
+			beside["listenerConfig.certificateFile"] = "cert.pem"
+		case strings.HasPrefix(name, "jwtTokenConfig."):
+			beside["jwtTokenConfig.issuer"] = "i"
+			beside["listenerConfig.trustStorePath"] = "store.p12"
+			if !strings.HasSuffix(name, "jwksURL") && !strings.HasSuffix(name, "publicKeyFile") {
+				beside["jwtTokenConfig.certificateAlias"] = "x"
+			}
+		}
+		delete(beside, name)
+		t.Run(name, func(t *testing.T) {
+			var set, env []string
+			file := ""
+			literal := func(name, v string) string {
+				if regexp.MustCompile(`^(true|false|[0-9]+)$`).MatchString(v) {
+					return name + " = " + v + "\n"
+				}
+				return fmt.Sprintf("%s = %q\n", name, v)
+			}
+			for k, v := range beside {
+				set = append(set, k+"="+v)
+				env = append(env, strings.ReplaceAll(k, ".", "_")+"="+v)
+				file += literal(k, v)
+			}
+			inFolder(t, file+literal(name, value))
+			set = append(set, name+"="+value)
+			env = append(env, strings.ReplaceAll(name, ".", "_")+"="+value)
+			bySet := mustLoad(t, conf.Options{Set: set, Path: os.DevNull})
+			byEnv := mustLoad(t, conf.Options{Environ: env, Path: os.DevNull})
+			byFile := mustLoad(t, conf.Options{Path: "micro-gw.conf"})
+			values := regexp.MustCompile(`(?m) *#.*$`)
+			a, b, c := values.ReplaceAllString(text(t, bySet), ""), values.ReplaceAllString(text(t, byEnv), ""), values.ReplaceAllString(text(t, byFile), "")
+			if a != b || b != c {
+				t.Errorf("by -e:\n%s\nby environment:\n%s\nby file:\n%s", a, b, c)
+			}
+			none := values.ReplaceAllString(text(t, mustLoad(t, conf.Options{Path: os.DevNull})), "")
+			if a == none && name != "mutualSSLConfig.protocolName" && name != "development.enabled" {
+				t.Error("it changes nothing")
+			}
+		})
+	}
+}
+
+func TestValues(t *testing.T) {
+	inFolder(t, `
+petstore_prod_endpoint_0 = "https://a.example:8443/v2"
+"Pet.Store_sand_basic_password" = "${file:secret}"
+
+[listenerConfig]
+host = "${env:HOST}"
+httpPort = "${env:PORT}"
+httpsPort = 0x2388
+keyStorePath = "store.p12"
+keyStorePassword = "a${env:HOST}b$${x}"
+trustStore = { path = "./store.p12", password = "${file:secret}" }
+trustedProxies = ["10.0.0.0/8", "192.168.1.1", "2001:db8::/32"]
+maxEntityBodySize = 1_073_741_824
+keepAlive = "never"
+headTimeout = "1m30s"
+
+[mutualSSLConfig]
+protocolVersions = "TLSv1.3"
+ciphers = ["TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256"]
+
+[httpClients.poolConfig]
+maxActiveConnections = 50
+waitTimeInMillis = 250
+
+[b7a.log]
+level = "off"
+
+[server]
+timestampSkew = 1500
+
+[[jwtTokenConfig]]
+issuer = "first"
+audience = ["a", "b"]
+certificateAlias = "alias"
+
+[[jwtTokenConfig]]
+issuer = "second"
+audience = "with, comma"
+publicKeyFile = "key.pem"
+leeway = "0s"
+`)
+	c := mustLoad(t, conf.Options{
+		Path:    "micro-gw.conf",
+		Environ: []string{"HOST=127.0.0.1", "PORT=8080", "jwtTokenConfig_1_leeway=2s", "jwtTokenConfig_2_issuer=third", "jwtTokenConfig_2_jwksURL=https://c/jwks", "jwtTokenConfig_2_audience=x,y"},
+		Set:     []string{"jwtTokenConfig.audience=z"},
+	})
+	n := c.Listener
+	for _, tt := range []struct{ name, got, want any }{
+		{"host", n.Host, "127.0.0.1"},
+		{"httpPort", n.HTTPPort, 8080},
+		{"httpsPort", n.HTTPSPort, 9096},
+		{"keyStorePath", n.KeyStore.Path, "store.p12"},
+		{"keyStorePassword", n.KeyStore.Password.Reveal(), "a127.0.0.1b$${x}"},
+		{"trustStore.password", n.TrustStore.Password.Reveal(), "s3cret"},
+		{"trustedProxies", n.TrustedProxies, []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("192.168.1.1/32"), netip.MustParsePrefix("2001:db8::/32")}},
+		{"maxEntityBodySize", n.MaxEntityBodySize, int64(1 << 30)},
+		{"keepAlive", n.KeepAlive, "NEVER"},
+		{"headTimeout", n.HeadTimeout, 90 * time.Second},
+		{"protocolVersions", n.TLS.MinVersion, uint16(tls.VersionTLS13)},
+		{"ciphers", n.TLS.Ciphers, []uint16{tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256}},
+		{"maxActive", c.Upstream.MaxActive, 50},
+		{"maxIdle is no more", c.Upstream.MaxIdle, 50},
+		{"waitTimeInMillis", c.Upstream.WaitTimeout, 250 * time.Millisecond},
+		{"level", c.Log.Level, conf.LevelOff},
+		{"overrides", c.Overrides, map[string]string{"petstore_prod_endpoint_0": "https://a.example:8443/v2", "Pet.Store_sand_basic_password": "s3cret"}},
+		{"development", c.Development, false},
+		{"issuers", c.Issuers, []conf.Issuer{
+			{Issuer: "first", Audience: []string{"z"}, CertificateAlias: "alias", Leeway: 1500 * time.Millisecond},
+			{Issuer: "second", Audience: []string{"with, comma"}, PublicKeyFile: "key.pem", Leeway: 2 * time.Second},
+			{Issuer: "third", Audience: []string{"x", "y"}, JWKSURL: "https://c/jwks", Leeway: 1500 * time.Millisecond},
+		}},
+	} {
+		if !reflect.DeepEqual(tt.got, tt.want) {
+			t.Errorf("%s: got %#v, want %#v", tt.name, tt.got, tt.want)
+		}
+	}
+	if len(c.Warnings) > 0 {
+		t.Errorf("warnings %q", c.Warnings)
+	}
+}
+
+// A path in a file is relative to the file, elsewhere to the working directory.
+func TestRelativePaths(t *testing.T) {
+	inFolder(t, "")
+	write(t, "folder/micro-gw.conf", "[listenerConfig]\nkeyStorePath = \"../store.p12\"\nkeyStorePassword = \"${file:pass}\"\n[accessLog]\npath = \"log\"\n")
+	write(t, "folder/pass", "x\r\n")
+	c := mustLoad(t, conf.Options{Path: "folder/micro-gw.conf", Environ: []string{"listenerConfig_trustStorePath=store.p12"}})
+	if c.Listener.KeyStore.Path != "store.p12" || c.Listener.TrustStore.Path != "store.p12" || c.AccessLog.Path != filepath.Join("folder", "log") {
+		t.Errorf("got %q, %q, %q", c.Listener.KeyStore.Path, c.Listener.TrustStore.Path, c.AccessLog.Path)
+	}
+	if got := c.Listener.KeyStore.Password.Reveal(); got != "x" {
+		t.Errorf("password %q", got)
+	}
+}
+
+func TestDevelopment(t *testing.T) {
+	issuer := []string{"jwtTokenConfig_issuer=i", "jwtTokenConfig_audience=a", "jwtTokenConfig_jwksURL=https://i/jwks"}
+	tests := []struct {
+		name   string
+		o      conf.Options
+		want   bool
+		source string
+	}{
+		{"nothing", conf.Options{}, true, "default"},
+		{"an issuer", conf.Options{Environ: issuer}, false, "default"},
+		{"an issuer and --dev", conf.Options{Environ: issuer, Dev: true}, true, "--dev"},
+		{"a file", conf.Options{Path: "micro-gw.conf"}, false, "default"},
+		{"a file and --dev", conf.Options{Path: "micro-gw.conf", Dev: true}, true, "--dev"},
+		{"a file and -e", conf.Options{Path: "micro-gw.conf", Set: []string{"development.enabled=true"}}, true, "-e"},
+		{"off", conf.Options{Set: []string{"development.enabled=false"}}, false, "-e"},
+		{"off by environment", conf.Options{Environ: []string{"development_enabled=false"}}, false, "env development_enabled"},
+		{"off by environment, on by --dev", conf.Options{Environ: []string{"development_enabled=false"}, Dev: true}, true, "--dev"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			inFolder(t, "")
+			c := mustLoad(t, tt.o)
+			if c.Development != tt.want {
+				t.Errorf("got %v, want %v", c.Development, tt.want)
+			}
+			if got := c.Source("development.enabled"); got != tt.source {
+				t.Errorf("source %s, want %s", got, tt.source)
+			}
+		})
+	}
+}
+
+// What WSO2 ships is loaded, with the same effect as far as there is one.
+func TestWSO2(t *testing.T) {
+	for _, name := range []string{"wso2-3.0.1", "wso2-3.1", "wso2-3.2"} {
+		t.Run(name, func(t *testing.T) {
+			c := mustLoad(t, conf.Options{Path: filepath.Join("testdata", name+".conf")})
+			d := conf.Default()
+			if c.Development {
+				t.Error("in development mode")
+			}
+			if c.Listener.KeyStore != (conf.Store{}) || c.Listener.TrustStore != (conf.Store{}) {
+				t.Error("a store that WSO2 ships is used")
+			}
+			c.Listener.TLS.Ciphers = nil
+			if !reflect.DeepEqual(c.Listener, d.Listener) || !reflect.DeepEqual(c.Upstream, d.Upstream) ||
+				c.Auth != d.Auth || c.TokenCache != d.TokenCache || c.Log != d.Log || c.Server.TimestampSkew != d.Server.TimestampSkew {
+				t.Errorf("WSO2's defaults are not ours:\n%s", text(t, c))
+			}
+			golden(t, filepath.Join("testdata", name+".golden"), []byte(text(t, c)))
+		})
+	}
+}
+
+// The samples hold every key that WSO2 has in files.
+func TestWSO2Complete(t *testing.T) {
+	var all strings.Builder
+	for _, name := range []string{"wso2-3.0.1", "wso2-3.1", "wso2-3.2"} {
+		c := mustLoad(t, conf.Options{Path: filepath.Join("testdata", name+".conf")})
+		all.WriteString(strings.Join(c.Warnings, "\n"))
+	}
+	// Put {a, b} behind its table again.
+	said := regexp.MustCompile(`([A-Za-z0-9_.]*)\{([^}]*)\}`).ReplaceAllStringFunc(all.String(), func(s string) string {
+		table, keys, _ := strings.Cut(strings.TrimSuffix(s, "}"), "{")
+		return table + strings.ReplaceAll(keys, ", ", ", "+table)
+	})
+	commandLine := []string{"etcd", "Cookie", "api.usage.data.path", "datacenterId", "b7a.http.", "keyManager.security.",
+		"keyManager.verifyHostname", "b7a.observability.tracing.jaeger.", "mutualSSLConfig.api.", "analytics.initialDelayInMillis", "analytics.taskUploadFiles",
+		"apikey.tokenConfigs.audience"}
+	for _, name := range conf.UnusedNames() {
+		if slices.ContainsFunc(commandLine, func(p string) bool { return strings.HasPrefix(name, p) }) {
+			continue
+		}
+		pattern := strings.ReplaceAll(strings.ReplaceAll(regexp.QuoteMeta(name), `\.#`, `\.\d+`), `\*`, `\w+`)
+		if !regexp.MustCompile(`\b` + pattern + `\b`).MatchString(said) {
+			t.Errorf("no sample has %s, or no warning names it", name)
+		}
+	}
+}
+
+// Every key of WSO2's is accepted by -e as well.
+func TestWSO2CommandLine(t *testing.T) {
+	for _, name := range conf.UnusedNames() {
+		name = strings.NewReplacer(".#", ".0", "*", "alice").Replace(name)
+		value := "false"
+		if strings.HasPrefix(name, "mutualSSLConfig.api.") {
+			continue // refused in any case
+		}
+		if strings.HasSuffix(name, "StorePath") || strings.HasSuffix(name, "sslVerifyClient") {
+			value = ""
+		}
+		set := []string{name + "=" + value}
+		if strings.HasPrefix(name, "jwtTokenConfig.") {
+			set = append(set, "jwtTokenConfig.0.issuer=i", "jwtTokenConfig.0.audience=a", "jwtTokenConfig.0.jwksURL=https://i/k")
+		}
+		c := mustLoad(t, conf.Options{Set: set})
+		if len(c.Warnings) != 1 || !strings.Contains(c.Warnings[0], "\n\t-e: "+name+": ") {
+			t.Errorf("%s: warnings %q", name, c.Warnings)
+		}
+	}
+}
+
+func TestWarnings(t *testing.T) {
+	const head = "keys of WSO2 API Microgateway that have no effect in this version:\n\t"
+	issuer := []string{"jwtTokenConfig.issuer=i", "jwtTokenConfig.audience=a", "jwtTokenConfig.jwksURL=https://i/jwks"}
+	tests := []struct {
+		name, file string
+		set, env   []string
+		want       []string
+	}{
+		{name: "articles' spelling", set: []string{"etcdUrl=http://a:2379", "etcdurl=http://b:2379"},
+			want: []string{head + "-e: etcdUrl, etcdurl: etcd is not asked by this version; the URL beside the etcd key is used"}},
+		{name: "misspelt variable", env: []string{"listenerConfig_htpPort=1", "LANG=C", "api_key=x", "listenerconfig_httpPort=1", "PATH=/bin"},
+			want: []string{"env listenerConfig_htpPort: no such key; it has no effect; did you mean listenerConfig_httpPort?"}},
+		{name: "Basic users", set: issuer, env: []string{"b7a_users_alice_password=5BAA"},
+			want: []string{head + "env b7a_users_alice_password: b7a.users.alice.password: Basic authentication is not supported by this version; operations that name it need a token"}},
+		{name: "traffic manager", set: append(issuer, "throttlingConfig.enabledGlobalTMEventPublishing=true"),
+			want: []string{"-e: throttlingConfig.enabledGlobalTMEventPublishing: no traffic manager is asked by this version: requests that it would turn away pass"}},
+		{name: "validation", set: append(issuer, "validationConfig.enableRequestValidation=true"),
+			want: []string{"-e: validationConfig.enableRequestValidation: bodies are not validated against the definition by this version, although this asks for it"}},
+		{name: "old TLS beside new", set: []string{"mutualSSLConfig.protocolVersions=TLSv1.2,TLSv1.1"},
+			want: []string{"-e: mutualSSLConfig.protocolVersions: TLSv1.1 is not offered: TLSv1.2 is the oldest that is safe (RFC 8996)"}},
+		{name: "any certificate", set: []string{"httpClients.disableSslVerification=true"},
+			want: []string{"-e: httpClients.disableSslVerification: whoever is in between can pretend to be an upstream"}},
+		{name: "everybody a proxy", set: []string{"listenerConfig.trustedProxies=0.0.0.0/0"},
+			want: []string{"-e: listenerConfig.trustedProxies: 0.0.0.0/0 lets every client say where it comes from"}},
+		{name: "no issuer", file: "[listenerConfig]\n",
+			want: []string{"no issuer is configured: operations that need a token turn everybody away; add [[jwtTokenConfig]]"}},
+		{name: "no audience", set: []string{"jwtTokenConfig.issuer=i", "jwtTokenConfig.jwksURL=http://i.example/jwks"},
+			want: []string{"-e: jwtTokenConfig.jwksURL: without TLS, whoever is in between can put in a key of his own",
+				"-e: jwtTokenConfig.issuer: no audience is named for \"i\", so tokens that it made for others are accepted"}},
+		{name: "local key set", set: []string{"jwtTokenConfig.issuer=i", "jwtTokenConfig.audience=a", "jwtTokenConfig.jwksURL=http://127.0.0.1:1/jwks"}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			o := conf.Options{Set: tt.set, Environ: tt.env}
+			inFolder(t, tt.file)
+			if tt.file != "" {
+				o.Path = "micro-gw.conf"
+			}
+			// The order of -e is not that of names.
+			slices.Reverse(o.Set)
+			if got := mustLoad(t, o).Warnings; !slices.Equal(got, tt.want) {
+				t.Errorf("got  %q\nwant %q", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestOverrides(t *testing.T) {
+	inFolder(t, "petstore_prod_endpoint_0 = \"http://file\"\npetstore_prod_endpoint_1 = \"http://file\"\n")
+	c := mustLoad(t, conf.Options{
+		Path:    "micro-gw.conf",
+		Environ: []string{"petstore_prod_endpoint_0=http://env", "Pet Store_sand_endpoint_12=http://env/x?y=z", "petstore_prod_0_etcdKey=k"},
+		Set:     []string{"petstore_prod_endpoint_0=http://set", "petstore_prod_basic_username=u", "petstore_prod_basic_password=p"},
+	})
+	want := map[string]string{
+		"petstore_prod_endpoint_0": "http://set", "petstore_prod_endpoint_1": "http://file", "Pet Store_sand_endpoint_12": "http://env/x?y=z",
+		"petstore_prod_0_etcdKey": "k", "petstore_prod_basic_username": "u", "petstore_prod_basic_password": "p",
+	}
+	if !reflect.DeepEqual(c.Overrides, want) {
+		t.Errorf("got %v, want %v", c.Overrides, want)
+	}
+	if got := c.Source("Pet Store_sand_endpoint_12"); got != "env Pet Store_sand_endpoint_12" {
+		t.Errorf("source %s", got)
+	}
+}
+
+func TestPrint(t *testing.T) {
+	inFolder(t, "petstore_prod_basic_password = \"s3cret\"\npetstore_prod_endpoint_0 = \"http://u:s3cret@h/\"\n"+
+		"[listenerConfig]\nkeyStorePath = \"store.p12\"\nkeyStorePassword = \"s3cret\"\n[server]\nheader = 'a \"b\" \\'\n")
+	c := mustLoad(t, conf.Options{Path: "micro-gw.conf", Environ: []string{"b7a_log_level=DEBUG"}, Set: []string{"listenerConfig.httpPort=1"}})
+	got := text(t, c)
+	for _, want := range []string{
+		`(?m)^listenerConfig.httpPort = 1 +# -e$`,
+		`(?m)^listenerConfig.keyStorePassword = "\*\*\*" +# micro-gw.conf:5:1$`,
+		`(?m)^petstore_prod_basic_password = "\*\*\*" +# micro-gw.conf:1:1$`,
+		`(?m)^b7a.log.level = "DEBUG" +# env b7a_log_level$`,
+		`(?m)^server.header = "a \\"b\\" \\\\" +# micro-gw.conf:7:1$`,
+		`(?m)^shutdown.grace = "20s" +# default$`,
+		`(?m)^# warning: no issuer`,
+	} {
+		if !regexp.MustCompile(want).MatchString(got) {
+			t.Errorf("no %s in\n%s", want, got)
+		}
+	}
+	var b bytes.Buffer
+	if err := c.Print(&b, conf.JSON); err != nil {
+		t.Fatal(err)
+	}
+	var v struct {
+		File     string
+		Settings []struct {
+			Key, Source string
+			Value       any
+		}
+		Warnings []string
+	}
+	if err := json.Unmarshal(b.Bytes(), &v); err != nil {
+		t.Fatal(err)
+	}
+	if v.File != "micro-gw.conf" || len(v.Settings) < 40 || len(v.Warnings) != 1 {
+		t.Errorf("JSON: %s", b.String())
+	}
+	if err := c.Print(&b, "xml"); err == nil {
+		t.Error("printed as xml")
+	}
+	b.WriteString(got)
+	fmt.Fprintf(&b, "%v %+v %#v %q %x %s", c.Listener, c.Listener, c.Listener, c.Listener.KeyStore, c.Listener.KeyStore, c.Listener.KeyStore.Password)
+	slog.New(slog.NewTextHandler(&b, nil)).Info("x", "password", c.Listener.KeyStore.Password)
+	slog.New(slog.NewJSONHandler(&b, nil)).Info("x", "store", c.Listener.KeyStore)
+	for _, leak := range []string{"s3cret", fmt.Sprintf("%x", "s3cret")} {
+		if strings.Contains(b.String(), leak) {
+			t.Errorf("%s shows in\n%s", leak, b.String())
+		}
+	}
+}
