@@ -1,6 +1,7 @@
 package http1
 
 import (
+	"bytes"
 	"io"
 
 	"github.com/microgw/microgw/runtime/internal/exchange"
@@ -133,18 +134,51 @@ func (b *body) done() bool {
 	return b.state == bodyDone && b.last == 0 || b.state == bodyLength && b.remain == int64(b.last)
 }
 
-// Ready implements exchange.Body. It may be wrong where a chunk's line has
-// arrived in part, which costs a delay and nothing else.
+// Ready implements exchange.Body.
 func (b *body) Ready() bool {
+	u := b.in.unread()[b.last:]
+	inside := b.remain > int64(b.last)
 	switch b.state {
 	case bodyDone, bodyBroken:
 		return true
 	case bodyLength:
-		if b.remain == int64(b.last) {
-			return true
+		return !inside || len(u) > 0
+	case bodyChunkData:
+		if inside {
+			return len(u) > 0
 		}
+		return chunkReady(u, 2) // the chunk's own line end
+	case bodyChunkEnd:
+		return chunkReady(u, 2)
+	case bodyChunkSize:
+		return chunkReady(u, 0)
+	case bodyTrailer:
+		return trailerReady(u)
 	}
-	return b.in.r+b.last < b.in.w
+	return len(u) > 0
+}
+
+// chunkReady reports whether Next can go on from u, which begins skip bytes
+// before a chunk's first line, without waiting. A piece is often followed by
+// the end of its chunk and nothing else: whoever took that for the next piece
+// would sit on an event until the one after it.
+func chunkReady(u []byte, skip int) bool {
+	if len(u) < skip {
+		return false
+	}
+	u = u[skip:]
+	l, n, err := line(u)
+	if n == 0 {
+		return err != nil
+	}
+	if size, ok := parseChunkLine(l); ok && size == 0 {
+		return trailerReady(u[n:])
+	}
+	return len(u) > n
+}
+
+func trailerReady(u []byte) bool {
+	return len(u) >= 2 && u[0] == '\r' && u[1] == '\n' || bytes.Contains(u, []byte("\r\n\r\n"))
 }
 
 // settle gives back the piece that the last Next handed out.
