@@ -90,7 +90,9 @@ func (u *unit) beforeBody() {
 		// The request got past the stages and its body is wanted
 		// (RFC 9110, section 10.1.1).
 		u.continued = true
+		c.guard.WriteWithin(c.srv.o.Limits.WriteTimeout)
 		_, _ = c.nc.Write(continueLine)
+		c.guard.WriteWithin(0)
 	}
 	c.guard.ReadWithin(c.srv.o.Limits.BodyTimeout)
 }
@@ -143,6 +145,14 @@ func (c *conn) serve() {
 	defer func() {
 		if r := recover(); r != nil {
 			c.srv.o.Log.Error("panic in the gateway", "panic", r, "stack", string(debug.Stack()))
+			if u := c.u; u != nil {
+				// The upstream's connection has its own owner to go back to;
+				// the unit may be in any state and is not used again.
+				c.u = nil
+				if u.x.Call != nil {
+					u.x.Call.Release()
+				}
+			}
 		}
 	}()
 	if c.tls != nil {
@@ -223,7 +233,6 @@ func (c *conn) next() bool {
 	}
 	c.piped = 0
 	c.idle.Store(true)
-	defer c.idle.Store(false)
 	if c.srv.draining.Load() {
 		return false
 	}
@@ -234,15 +243,30 @@ func (c *conn) next() bool {
 		if err := c.raw.Read(c.await); err != nil || c.gotErr != nil || c.got <= 0 {
 			return false
 		}
+		c.busy()
 		return true
 	}
 	n, err := c.nc.Read(c.small)
 	if n <= 0 || err != nil && n == 0 {
 		return false
 	}
+	c.busy()
 	c.getUnit()
 	c.u.in.w = copy(c.u.in.buf, c.small[:n])
 	return true
+}
+
+// busy ends being idle. If Shutdown has begun it may have interrupted this
+// connection at the very moment that the request arrived; it is served all the
+// same.
+func (c *conn) busy() {
+	c.idle.Store(false)
+	if c.srv.draining.Load() {
+		// Shutdown interrupts under this lock, and not those that are busy.
+		c.srv.mu.Lock()
+		_ = c.nc.SetReadDeadline(time.Time{})
+		c.srv.mu.Unlock()
+	}
 }
 
 // exchange serves one request and reports whether the connection goes on.
@@ -275,6 +299,9 @@ func (c *conn) exchange() bool {
 		c.linger()
 		return false
 	}
+	// The time for the head, or between requests, is over. Left standing it
+	// would cut a long answer's connection, or a tunnel.
+	c.guard.ReadWithin(0)
 	u.in.r += n
 	u.in.hold()
 	u.body.start(&u.in, &u.fr, &c.srv.o.Limits, nil)
@@ -365,9 +392,6 @@ func (c *conn) readHead() (n int, err error) {
 				break
 			}
 		}
-		if timed {
-			c.guard.ReadWithin(lim.HeadTimeout)
-		}
 	}
 }
 
@@ -437,6 +461,7 @@ func (c *conn) linger() {
 	if closeWrite(c.nc) != nil {
 		return
 	}
+	_ = c.nc.SetReadDeadline(time.Time{}) // an upload may have been interrupted
 	c.guard.ReadWithin(2 * time.Second)
 	for total := 0; total < 256<<10; {
 		n, err := c.nc.Read(u.in.buf)
