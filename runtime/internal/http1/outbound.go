@@ -57,6 +57,7 @@ func NewOutbound(conn net.Conn, dog *watchdog.Dog, lim *Limits, home Home) *Outb
 	o := &Outbound{conn: conn, lim: lim, home: home}
 	o.in.src = conn
 	o.body.before = func() { o.guard.ReadWithin(o.lim.AnswerTimeout) }
+	o.body.after = func() { o.guard.ReadWithin(0) } // a slow client is no slow upstream
 	o.peek = o.peekOnce
 	dog.Watch(&o.guard, conn)
 	return o
@@ -172,7 +173,6 @@ func (o *Outbound) write(p []byte) error {
 
 // fault says what an error of the connection means to the client.
 func (o *Outbound) fault(err error) error {
-	o.broken = true
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		return fault.UpstreamTimeout.Because(err)
 	}
@@ -206,7 +206,10 @@ func clientFault(err error) error {
 // readHead reads the head of the final answer into x.
 func (o *Outbound) readHead(x *exchange.Exchange) error {
 	isHead := string(x.Method) == "HEAD"
-	o.guard.ReadWithin(o.lim.AnswerTimeout)
+	if o.pump == nil {
+		// Else the time begins when the request has been sent.
+		o.guard.ReadWithin(o.lim.AnswerTimeout)
+	}
 	// The answer is not here yet. Let others run first: under load it will be
 	// when this goroutine's turn comes, which saves a failing read and a trip
 	// through the poller, together a twentieth of a request.
@@ -345,6 +348,9 @@ func startPump(o *Outbound, x *exchange.Exchange, chunked bool) *pump {
 
 func (p *pump) run(chunked bool) {
 	defer close(p.done)
+	// Only now does the upstream owe an answer: until here a slow client may
+	// have been the reason for silence, and it has a time-out of its own.
+	defer func() { p.o.guard.ReadWithin(p.o.lim.AnswerTimeout) }()
 	var frame []byte
 	for {
 		piece, err := p.body.Next()
@@ -355,8 +361,6 @@ func (p *pump) run(chunked bool) {
 			p.mu.Lock()
 			p.ok = true
 			p.mu.Unlock()
-			// Only now does the upstream owe an answer.
-			p.o.guard.ReadWithin(p.o.lim.AnswerTimeout)
 			return
 		}
 		if err != nil {
@@ -380,7 +384,6 @@ func (p *pump) run(chunked bool) {
 		if p.o.write(out) != nil {
 			return // an upstream that answers early may stop reading: look at the answer
 		}
-		p.o.guard.ReadWithin(p.o.lim.AnswerTimeout)
 	}
 }
 

@@ -136,10 +136,9 @@ func (c *Cluster) Forward(x *exchange.Exchange, cut int) error {
 		}
 		x.Endpoint = e.name
 		repeatable := x.RequestBody == nil && idempotent(x.Method)
-		again := false
 		for {
 			x.Attempts++
-			out, reused, err := e.get(x.Shard, repeatable && !again)
+			out, reused, err := e.get(x.Shard, repeatable && !repeated)
 			if err != nil {
 				refused = err
 				break
@@ -153,6 +152,7 @@ func (c *Cluster) Forward(x *exchange.Exchange, cut int) error {
 			}
 			silent := !out.Answered()
 			out.Release()
+			x.Uploading = false // Release has waited for it
 			// A pooled connection may have been closed by the upstream
 			// while it was idle; the write succeeds then. Repeat only what is
 			// safe to repeat and only if not one byte of an answer has
@@ -162,8 +162,7 @@ func (c *Cluster) Forward(x *exchange.Exchange, cut int) error {
 			}
 			repeated = true
 			if reused {
-				again = true
-				continue // the endpoint may be well: a fresh connection tells
+				continue // the endpoint may be well: another connection tells
 			}
 			refused = err
 			break
@@ -172,7 +171,9 @@ func (c *Cluster) Forward(x *exchange.Exchange, cut int) error {
 		if errors.As(refused, &f) && f.Is(fault.UpstreamBroken) && i+1 == len(c.endpoints) {
 			return refused
 		}
-		e.markDown(c.o.Dog.Now())
+		if refused != errBusy {
+			e.markDown(c.o.Dog.Now())
+		}
 	}
 	if refused == nil {
 		refused = errAllDown
@@ -290,8 +291,7 @@ func (e *endpoint) up(now int64) bool { return e.down.Load() <= now }
 func (e *endpoint) markDown(now int64) { e.down.Store(now + int64(downFor)) }
 
 // get returns a connection, and whether it has been used before. Unless the
-// request is repeatable a pooled one is checked first. With fresh only a new one
-// will do.
+// request is repeatable a pooled one is checked first.
 func (e *endpoint) get(shard uint32, repeatable bool) (o *http1.Outbound, reused bool, err error) {
 	for i := uint32(0); i < shardCount && e.idle.Load() > 0; i++ {
 		s := &e.shards[(shard+i)%shardCount]
