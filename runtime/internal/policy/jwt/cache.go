@@ -41,7 +41,7 @@ type verified struct {
 	size      int64
 
 	used atomic.Bool
-	slot int // in the ring, -1 if not in it; guarded by the shard's mu
+	slot int // in the ring; guarded by the shard's mu
 }
 
 type cache struct {
@@ -52,7 +52,8 @@ type cache struct {
 type shard struct {
 	mu       sync.RWMutex
 	entries  map[[sha256.Size]byte]*verified // guarded by mu, as all below
-	ring     []*verified
+	ring     []*verified                     // with holes where entries were removed
+	holes    []int
 	hand     int
 	bytes    int64
 	maxCount int
@@ -126,13 +127,19 @@ func (c *cache) put(e *verified, now int64) {
 	if old := s.entries[e.sum]; old != nil {
 		s.remove(old)
 	}
-	for len(s.ring) >= s.maxCount || s.bytes+e.size > s.maxBytes {
+	for len(s.entries) >= s.maxCount || s.bytes+e.size > s.maxBytes {
 		s.evict(now)
 	}
 	s.entries[e.sum] = e
-	e.slot = len(s.ring)
-	s.ring = append(s.ring, e)
 	s.bytes += e.size
+	if n := len(s.holes); n > 0 {
+		e.slot = s.holes[n-1]
+		s.holes = s.holes[:n-1]
+		s.ring[e.slot] = e
+	} else {
+		e.slot = len(s.ring)
+		s.ring = append(s.ring, e)
+	}
 }
 
 // drop forgets e if it is still there.
@@ -145,31 +152,28 @@ func (c *cache) drop(e *verified) {
 	}
 }
 
-// evict moves the hand to the next entry that is of no more use, or has not
-// been used since the hand passed it, and removes that. mu must be held and the
-// ring must not be empty.
+// evict moves the hand past the next entry that is of no more use, or has not
+// been used since the hand came by, and removes that. Whatever takes its place
+// is right behind the hand and has a whole round to show its worth. mu must be
+// held and there must be an entry.
 func (s *shard) evict(now int64) {
 	for {
 		if s.hand >= len(s.ring) {
 			s.hand = 0
 		}
 		e := s.ring[s.hand]
-		if now-e.leeway >= e.dates.expires || e.key.Retired() || !e.used.Swap(false) {
+		s.hand++
+		if e != nil && (now-e.leeway >= e.dates.expires || e.key.Retired() || !e.used.Swap(false)) {
 			s.remove(e)
 			return
 		}
-		s.hand++
 	}
 }
 
 // remove takes e out. mu must be held.
 func (s *shard) remove(e *verified) {
-	last := len(s.ring) - 1
-	s.ring[e.slot] = s.ring[last]
-	s.ring[e.slot].slot = e.slot
-	s.ring[last] = nil
-	s.ring = s.ring[:last]
-	e.slot = -1
+	s.ring[e.slot] = nil
+	s.holes = append(s.holes, e.slot)
 	s.bytes -= e.size
 	delete(s.entries, e.sum)
 }

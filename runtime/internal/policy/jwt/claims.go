@@ -51,11 +51,11 @@ func parseClaims(payload []byte) (*claims, error) {
 	if c.get("exp") == nil {
 		return nil, errors.New("no exp")
 	}
-	for _, d := range []struct {
+	for _, d := range [...]struct {
 		name  string
 		to    *int64
-		round func(float64) float64 // the fraction counts against the token
-	}{{"exp", &c.dates.expires, math.Floor}, {"nbf", &c.dates.notBefore, math.Ceil}, {"iat", &c.dates.issued, math.Ceil}} {
+		round func(float64) float64
+	}{{"exp", &c.dates.expires, math.Floor}, {"nbf", &c.dates.notBefore, math.Round}, {"iat", &c.dates.issued, math.Round}} {
 		if value := c.get(d.name); value != nil {
 			var ok bool
 			if *d.to, ok = numericDate(value, d.round); !ok {
@@ -167,7 +167,7 @@ const (
 )
 
 // numericDate reads a NumericDate (RFC 7519, section 2): seconds, perhaps with
-// a fraction.
+// a fraction, of which milliseconds count; round says how.
 func numericDate(value []byte, round func(float64) float64) (ms int64, ok bool) {
 	if c := value[0]; c != '-' && (c < '0' || c > '9') {
 		return 0, false
@@ -178,10 +178,11 @@ func numericDate(value []byte, round func(float64) float64) (ms int64, ok bool) 
 		if err != nil || math.Abs(f) > maxDate {
 			return 0, false
 		}
-		seconds = int64(round(f))
+		whole, fraction := math.Modf(f)
+		seconds, ms = int64(whole), int64(round(fraction*1000))
 	}
 	if seconds > maxDate || seconds < -maxDate {
 		return 0, false
 	}
-	return min(max(seconds, -lastDate), lastDate) * 1000, true
+	return min(max(seconds, -lastDate), lastDate)*1000 + ms, true
 }

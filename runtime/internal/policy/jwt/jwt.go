@@ -12,7 +12,7 @@
 //     refused token is not remembered; it is refused as early as it can be, and
 //     a signature is only checked once everything else is in order.
 //   - exp is mandatory, iat may not lie in the future, and dates may have a
-//     fraction, which always counts against the token.
+//     fraction.
 //   - The client learns that its credentials are not valid and no more. Which
 //     check failed is the cause of the fault, for the log.
 package jwt
