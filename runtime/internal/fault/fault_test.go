@@ -1,0 +1,120 @@
+package fault_test
+
+import (
+	"encoding/json"
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/microgw/microgw/runtime/internal/fault"
+)
+
+const bearer = `Bearer realm="micro-gw"`
+
+// The catalogue, byte for byte as clients see it: codes and texts are those of
+// WSO2 API Microgateway 3.x, whose clients compare them.
+func TestCatalogue(t *testing.T) {
+	for _, c := range []struct {
+		fault     *fault.Fault
+		status    int
+		body      string
+		challenge string
+		origin    fault.Origin
+	}{
+		{fault.UnclassifiedAuth, 500, `{"fault":{"code":900900, "message":"Unclassified Authentication Failure", "description":"Unclassified Authentication Failure. Unclassified Authentication Failure"}}`, "", fault.Gateway},
+		{fault.InvalidCredentials, 401, `{"fault":{"code":900901, "message":"Invalid Credentials", "description":"Invalid Credentials. Make sure you have given the correct access token"}}`, bearer + `, error="invalid_token", error_description="The access token is not valid"`, fault.Client},
+		{fault.MissingCredentials, 401, `{"fault":{"code":900902, "message":"Missing Credentials", "description":"Missing Credentials. Make sure your API invocation call has a header: \"Authorization\""}}`, bearer, fault.Client},
+		{fault.MissingCredentialsIn("X-API-Token"), 401, `{"fault":{"code":900902, "message":"Missing Credentials", "description":"Missing Credentials. Make sure your API invocation call has a header: \"X-API-Token\""}}`, bearer, fault.Client},
+		{fault.SubscriptionMissing, 403, `{"fault":{"code":900908, "message":"Resource forbidden ", "description":"Resource forbidden . Unclassified Authentication Failure"}}`, "", fault.Client},
+		{fault.ScopeMissing, 403, `{"fault":{"code":900910, "message":"The access token does not allow you to access the requested resource", "description":"The access token does not allow you to access the requested resource"}}`, bearer + `, error="insufficient_scope"`, fault.Client},
+		{fault.InvalidScheme, 401, `{"fault":{"code":900917, "message":"Invalid Authentication scheme", "description":"Invalid Authentication scheme. API can not be used with this authentication scheme"}}`, bearer, fault.Client},
+		{fault.KeysUnavailable, 503, `{"fault":{"code":900900, "message":"Unclassified Authentication Failure", "description":"Unclassified Authentication Failure. The keys of the token issuer are not available"}}`, "", fault.Gateway},
+		{fault.UpstreamUnavailable, 503, `{"fault":{"code":101503, "message":"Runtime Error", "description":"Error connecting to the back end"}}`, "", fault.Upstream},
+		{fault.UpstreamBroken, 502, `{"fault":{"code":101503, "message":"Runtime Error", "description":"Error connecting to the back end"}}`, "", fault.Upstream},
+		{fault.UpstreamTimeout, 504, `{"fault":{"code":101504, "message":"Runtime Error", "description":"Connection timed out"}}`, "", fault.Upstream},
+		{fault.UpstreamMalformed, 502, `{"fault":{"code":101505, "message":"Runtime Error", "description":"Malformed URL"}}`, "", fault.Upstream},
+		{fault.NotFound, 404, `{"fault":{"code":404, "message":"Not Found", "description":"No matching resource found for given API Request"}}`, "", fault.Client},
+		{fault.MethodNotAllowed, 405, `{"fault":{"code":405, "message":"Method Not Allowed", "description":"Method not allowed for given API resource"}}`, "", fault.Client},
+		{fault.NoSandboxEndpoint, 403, `{"ERROR_CODE":"900901", "ERROR_MESSAGE":"Sandbox key offered to the API with no sandbox endpoint"}`, "", fault.Client},
+		{fault.NoProductionEndpoint, 403, `{"ERROR_CODE":"900901", "ERROR_MESSAGE":"Production key offered to the API with no production endpoint"}`, "", fault.Client},
+	} {
+		if got := string(c.fault.Body()); got != c.body {
+			t.Errorf("%d:\n got %s\nwant %s", c.fault.Code, got, c.body)
+		}
+		if c.fault.Status != c.status || c.fault.Challenge != c.challenge || c.fault.Origin != c.origin {
+			t.Errorf("%d: status %d, challenge %q, origin %v; want %d, %q, %v", c.fault.Code, c.fault.Status, c.fault.Challenge, c.fault.Origin, c.status, c.challenge, c.origin)
+		}
+		if c.fault.Close {
+			t.Errorf("%d: closes the connection", c.fault.Code)
+		}
+		// A 401 must say how to do better (RFC 9110, section 15.5.2).
+		if c.fault.Status == 401 && c.fault.Challenge == "" {
+			t.Errorf("%d: 401 without a challenge", c.fault.Code)
+		}
+	}
+	// The length that the product's documentation shows for this one.
+	if n := len(fault.InvalidCredentials.Body()); n != 146 {
+		t.Errorf("900901 has %d bytes, want 146", n)
+	}
+}
+
+// Broken messages: the code is the status, and the connection ends.
+func TestBrokenMessages(t *testing.T) {
+	for status, f := range map[int]*fault.Fault{
+		400: fault.BadRequest, 408: fault.RequestTimeout, 413: fault.ContentTooLarge, 414: fault.URITooLong, 417: fault.ExpectationFailed,
+		431: fault.HeaderTooLarge, 501: fault.UnknownCoding, 505: fault.VersionUnsupported,
+	} {
+		var body struct {
+			Fault struct {
+				Code                 int
+				Message, Description string
+			}
+		}
+		if err := json.Unmarshal(f.Body(), &body); err != nil || body.Fault.Code != status || body.Fault.Message == "" || body.Fault.Description == "" {
+			t.Errorf("%d: %s, %v", status, f.Body(), err)
+		}
+		if f.Status != status || f.Code != status || !f.Close {
+			t.Errorf("%d: %+v", status, f)
+		}
+	}
+}
+
+// Changing a fault makes a copy: the catalogue is shared by all requests.
+func TestCopies(t *testing.T) {
+	cause := errors.New("signature does not verify")
+	before := string(fault.InvalidCredentials.Body())
+	f := fault.InvalidCredentials.Because(cause).RetryAfter(3).Allowing("GET").Challenging("Basic").Describing("other \"text\"")
+	g := fault.InvalidCredentials
+	if g.Unwrap() != nil || g.RetrySeconds != 0 || g.Allow != "" || g.Challenge == "Basic" || string(g.Body()) != before {
+		t.Errorf("the catalogue has changed: %+v", g)
+	}
+	if !errors.Is(f, cause) || !errors.Is(f, fault.InvalidCredentials) || errors.Is(f, fault.MissingCredentials) || errors.Is(f, fault.ScopeMissing) {
+		t.Errorf("identity of %v", f)
+	}
+	if f.RetrySeconds != 3 || f.Allow != "GET" || f.Challenge != "Basic" {
+		t.Errorf("got %+v", f)
+	}
+	want := `{"fault":{"code":900901, "message":"Invalid Credentials", "description":"other \"text\""}}`
+	if got := string(f.Body()); got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+	// The cause is for the log and never for the client.
+	if !strings.Contains(f.Error(), cause.Error()) || strings.Contains(string(f.Body()), cause.Error()) {
+		t.Errorf("cause in %q, %s", f.Error(), f.Body())
+	}
+	if s := fault.KeysUnavailable; s.RetrySeconds != 5 {
+		t.Errorf("Retry-After of %d", s.RetrySeconds)
+	}
+	// One Upstream fault is not another though they share a code.
+	if errors.Is(fault.UpstreamBroken, fault.UpstreamUnavailable) {
+		t.Error("502 is 503")
+	}
+}
+
+func TestBodiesAreJSON(t *testing.T) {
+	for _, f := range []*fault.Fault{fault.MissingCredentialsIn("a\"\\\x01<b>"), fault.Internal, fault.ShuttingDown, fault.BadPath, fault.NoSandboxEndpoint} {
+		if !json.Valid(f.Body()) {
+			t.Errorf("%s", f.Body())
+		}
+	}
+}
