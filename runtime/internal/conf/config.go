@@ -113,7 +113,6 @@ type Upstream struct {
 	IdleTimeout     time.Duration // of a pooled connection
 	MaxIdle         int           // per endpoint
 	MaxActive       int           // per endpoint; -1: no limit
-	WaitTimeout     time.Duration // for one of MaxActive to come free
 
 	VerifyHostname         bool
 	DisableSSLVerification bool
@@ -213,7 +212,6 @@ func Default() *Config {
 			IdleTimeout:     30 * time.Second,
 			MaxIdle:         100,
 			MaxActive:       -1,
-			WaitTimeout:     30 * time.Second,
 			VerifyHostname:  true,
 			ResponseLimits: ResponseLimits{
 				MaxStatusLineLength: 4096,

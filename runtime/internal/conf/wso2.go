@@ -44,6 +44,7 @@ const (
 	noProxy      = "upstreams are called directly"
 	noClientTLS  = "upstreams are called by the system's authorities, listenerConfig.trustStorePath and no certificate of our own"
 	noTrace      = "messages are never logged; b7a.log.level says how much else is"
+	noWait       = "a request beyond maxActiveConnections does not wait for another one's end"
 	noCookie     = "a cookie is no credential here"
 )
 
@@ -102,6 +103,7 @@ var unusedKeys = func() []unused {
 
 	add("3.0", noHTTP2, "", "http2.enable")
 	add("3.2", noHTTP2, "httpClients.", "enableHttp2", "poolConfig.maxActiveStreamsPerConnection")
+	add("3.2", noWait, "httpClients.poolConfig.", "waitTimeInMillis")
 	for _, n := range []string{"enable", "enableInternalServices"} {
 		refuse("3.2", noProxy, "httpClients.proxy."+n, "is not supported by this version: upstreams would be called directly", "false")
 	}
