@@ -28,7 +28,7 @@ import (
 	"strings"
 )
 
-//go:generate go test -run TestReference -update .
+//go:generate go test -run ^(TestReference|TestWSO2)$ -update .
 
 const (
 	maxFileSize   = 1 << 20 // of a conf file

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"flag"
 	"os"
+	"strings"
 	"testing"
 
 	"github.com/microgw/microgw/runtime/internal/conf"
@@ -32,6 +33,11 @@ func golden(t *testing.T, path string, got []byte) {
 		t.Fatal(err)
 	}
 	if !bytes.Equal(got, want) {
-		t.Errorf("%s is not current; run go generate ./internal/conf in runtime/\ngot:\n%s", path, got)
+		g, w := strings.Split(string(got), "\n"), strings.Split(string(want), "\n")
+		i := 0
+		for i < len(g)-1 && i < len(w)-1 && g[i] == w[i] {
+			i++
+		}
+		t.Errorf("%s:%d is not current; run go generate ./internal/conf in runtime/\ngot  %s\nwant %s", path, i+1, g[i], w[i])
 	}
 }
