@@ -104,10 +104,14 @@ func (f *Field) Deleted() bool { return f.ID == deleted }
 // A Header is an ordered list of fields. The zero value is empty.
 type Header struct {
 	Fields []Field
+	// Received is how many of the fields came with the message. Those behind
+	// are the gateway's own: the sender's Connection field has no power over
+	// them.
+	Received int
 }
 
 // Reset empties h and keeps its memory.
-func (h *Header) Reset() { h.Fields = h.Fields[:0] }
+func (h *Header) Reset() { h.Fields, h.Received = h.Fields[:0], 0 }
 
 // Append adds a field that is already classified.
 func (h *Header) Append(f Field) { h.Fields = append(h.Fields, f) }

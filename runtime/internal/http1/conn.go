@@ -510,6 +510,12 @@ func (c *conn) Respond(x *exchange.Exchange) error {
 	u.out = out[:0]
 	if err != nil {
 		c.keep = false
+		if body != nil && x.ResponseLength < 0 && !chunked && c.tcp != nil {
+			// The end of the connection would say that this was all: a reset
+			// does not.
+			_ = c.tcp.SetLinger(0)
+			_ = c.tcp.Close()
+		}
 	}
 	return err
 }
@@ -703,8 +709,13 @@ func (c *conn) runTunnel(x *exchange.Exchange) error {
 		}
 		if err == nil {
 			var n int64
-			n, _ = io.Copy(up, onlyReader{c.nc})
+			n, err = io.Copy(up, onlyReader{c.nc})
 			x.Received += n
+		}
+		if err != nil {
+			// Not an end but an accident: nobody waits for the other side.
+			_ = up.Close()
+			return
 		}
 		if w, ok := up.(interface{ CloseWrite() error }); ok {
 			_ = w.CloseWrite()

@@ -145,36 +145,30 @@ func appendRequestHead(b []byte, x *exchange.Exchange, t *Target) []byte {
 
 	var drop nominated
 	all := drop.collect(&x.Request)
-	var via, xff, xfh, xfp, fwd *exchange.Field
+	var xfh, xfp *exchange.Field
 	for i := range x.Request.Fields {
 		f := &x.Request.Fields[i]
 		if notForwarded[f.ID] {
 			switch f.ID {
 			case exchange.Via:
 				b = appendField(b, f) // ours follows behind it
-				via = f
-			case exchange.XForwardedFor:
-				xff = f
 			case exchange.XForwardedHost:
 				xfh = f
 			case exchange.XForwardedProto:
 				xfp = f
-			case exchange.Forwarded:
-				fwd = f
 			}
 			continue
 		}
 		if len(t.Auth) > 0 && f.ID == exchange.Authorization {
 			continue
 		}
-		if (drop.lists[0] != nil || !all) && (drop.has(f) || !all && nominatedAnywhere(&x.Request, f)) {
+		if i < x.Request.Received && (drop.lists[0] != nil || !all) && (drop.has(f) || !all && nominatedAnywhere(&x.Request, f)) {
 			continue
 		}
 		b = appendField(b, f)
 	}
-	_ = via
 	if x.Trusted {
-		b = appendTrusted(b, x, xff, xfh, xfp, fwd)
+		b = appendTrusted(b, x, xfh, xfp)
 	} else {
 		b = append(b, x.Forwarded...)
 		if len(x.Host) > 0 {
@@ -230,12 +224,12 @@ func nominatedAnywhere(h *exchange.Header, f *exchange.Field) bool {
 
 // appendTrusted adds to the forwarding fields of a peer that is believed
 // (RFC 7239, section 4): ours come last.
-func appendTrusted(b []byte, x *exchange.Exchange, xff, xfh, xfp, fwd *exchange.Field) []byte {
-	peer := x.Peer.Addr().Unmap()
+func appendTrusted(b []byte, x *exchange.Exchange, xfh, xfp *exchange.Field) []byte {
+	peer := x.Peer.Addr().Unmap().WithZone("")
 	list := func(name string, id exchange.FieldID) {
 		b = append(b, name...)
 		for i := range x.Request.Fields {
-			if f := &x.Request.Fields[i]; f.ID == id {
+			if f := &x.Request.Fields[i]; f.ID == id && len(f.Value) > 0 {
 				b = append(b, f.Value...)
 				b = append(b, ", "...)
 			}
@@ -319,7 +313,7 @@ func appendResponseHead(b []byte, x *exchange.Exchange, keepAlive, chunked bool,
 		if hopByHop[f.ID] {
 			continue
 		}
-		if (drop.lists[0] != nil || !all) && (drop.has(f) || !all && nominatedAnywhere(&x.Response, f)) {
+		if i < x.Response.Received && (drop.lists[0] != nil || !all) && (drop.has(f) || !all && nominatedAnywhere(&x.Response, f)) {
 			continue
 		}
 		dated = dated || f.ID == exchange.Date

@@ -182,6 +182,7 @@ func parseRequest(buf []byte, x *exchange.Exchange, lim *Limits) (n int, fr fram
 	case used == 0:
 		return 0, fr, ErrMore
 	}
+	x.Request.Received = len(x.Request.Fields)
 	fr, err = requestFraming(x)
 	return n + used, fr, err
 }
@@ -292,19 +293,19 @@ func requestFraming(x *exchange.Exchange) (fr framing, err error) {
 
 	fr.keepAlive = x.Proto == exchange.HTTP11
 	if connection != nil {
-		upgrades := false
+		upgrades, closing := false, false
 		for i := range x.Request.Fields {
 			f := &x.Request.Fields[i]
 			if f.ID != exchange.Connection {
 				continue
 			}
-			if listHas(f.Value, "close") {
-				fr.keepAlive = false
-			} else if x.Proto == exchange.HTTP10 && listHas(f.Value, "keep-alive") {
+			closing = closing || listHas(f.Value, "close")
+			if x.Proto == exchange.HTTP10 && listHas(f.Value, "keep-alive") {
 				fr.keepAlive = true
 			}
 			upgrades = upgrades || listHas(f.Value, "upgrade")
 		}
+		fr.keepAlive = fr.keepAlive && !closing
 		fr.websocket = upgrades && upgrade != nil && exchange.EqualFold(upgrade.Value, "websocket") &&
 			x.Proto == exchange.HTTP11 && string(x.Method) == "GET" && !fr.hasBody()
 	}
@@ -356,7 +357,9 @@ func authority(x *exchange.Exchange, host *exchange.Field) ([]byte, error) {
 	}
 	x.Target = rest[end:]
 	if len(x.Target) == 0 || x.Target[0] == '?' {
-		return nil, fault.BadRequest.Because(errRequestLine)
+		// An empty path is "/" (RFC 9110, section 4.2.3).
+		t := append(x.Bytes(1 + len(x.Target))[:0], '/')
+		x.Target = append(t, x.Target...)
 	}
 	return abs, nil
 }
@@ -365,8 +368,43 @@ func authority(x *exchange.Exchange, host *exchange.Field) ([]byte, error) {
 // characters; user information and separators are refused. An empty Host is
 // allowed.
 func validHost(h []byte) bool {
-	for _, c := range h {
-		if !isToken[c] && c != ':' && c != '[' && c != ']' || c == '|' || c == '^' || c == '`' || c == '#' {
+	if len(h) > 0 && h[0] == '[' { // IP-literal
+		i := bytes.IndexByte(h, ']')
+		if i < 2 {
+			return false
+		}
+		for _, c := range h[1:i] {
+			if !isHostByte[c] && c != ':' {
+				return false
+			}
+		}
+		h = h[i+1:]
+		if len(h) > 0 && h[0] != ':' {
+			return false
+		}
+	}
+	for i, c := range h {
+		if c == ':' {
+			return validPort(h[i+1:])
+		}
+		if !isHostByte[c] {
+			return false
+		}
+	}
+	return true
+}
+
+// isHostByte are the token characters that a name may have: separators of
+// lists and parameters are left out although the grammar has them.
+var isHostByte = func() (t [256]bool) {
+	t = isToken
+	t['|'], t['^'], t['`'], t['#'] = false, false, false, false
+	return
+}()
+
+func validPort(p []byte) bool {
+	for _, c := range p {
+		if !isDigit(c) {
 			return false
 		}
 	}
@@ -470,6 +508,7 @@ func parseResponse(buf []byte, status *int, h *exchange.Header, head bool, lim *
 	if used == 0 {
 		return 0, fr, ErrMore
 	}
+	h.Received = len(h.Fields)
 	fr, err = responseFraming(code, http10, h, head)
 	return n + used, fr, err
 }
@@ -480,6 +519,7 @@ var errHeadTooLong = errors.New("head is longer than allowed")
 func responseFraming(status int, http10 bool, h *exchange.Header, head bool) (fr framing, err error) {
 	var length, coding *exchange.Field
 	fr.keepAlive = !http10
+	closing := false
 	for i := range h.Fields {
 		f := &h.Fields[i]
 		switch f.ID {
@@ -494,13 +534,13 @@ func responseFraming(status int, http10 bool, h *exchange.Header, head bool) (fr
 			}
 			coding = f
 		case exchange.Connection:
-			if listHas(f.Value, "close") {
-				fr.keepAlive = false
-			} else if http10 && listHas(f.Value, "keep-alive") {
+			closing = closing || listHas(f.Value, "close")
+			if http10 && listHas(f.Value, "keep-alive") {
 				fr.keepAlive = true
 			}
 		}
 	}
+	fr.keepAlive = fr.keepAlive && !closing
 	if length != nil {
 		if fr.length = parseLength(length.Value); fr.length < 0 {
 			return fr, errLength
