@@ -273,6 +273,9 @@ func (t *Table) find(path []byte) *leaf {
 	if api == nil {
 		return nil
 	}
+	if len(apiRest) <= 1 && api.end == nil {
+		return api.rest // "/*" alone also answers the root
+	}
 	return api.find(apiRest)
 }
 
@@ -287,14 +290,8 @@ func cutSegment(path []byte) (segment, rest []byte) {
 
 // find looks for path below n. A slash at the end does not matter.
 func (n *node) find(path []byte) *leaf {
-	if len(path) == 0 || len(path) == 1 {
-		switch {
-		case n.end != nil:
-			return n.end
-		case n.rest != nil:
-			return n.rest
-		}
-		return nil
+	if len(path) <= 1 {
+		return n.end // a wildcard wants a segment of its own
 	}
 	segment, rest := cutSegment(path)
 	if c := n.literal(segment); c != nil {
