@@ -175,6 +175,7 @@ func (a *app) helpCommand() *cobra.Command {
 				return unknown(cmd, "command", strings.Join(args, " "))
 			}
 			about.InitDefaultHelpFlag()
+			about.InitDefaultVersionFlag()
 			if err := about.Help(); err != nil {
 				return failed(err)
 			}

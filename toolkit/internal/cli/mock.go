@@ -128,7 +128,7 @@ func newServers() *servers { return &servers{} }
 func (s *servers) listen(address string, h http.Handler) (string, error) {
 	l, err := net.Listen("tcp", address)
 	if err != nil {
-		return "", fmt.Errorf("mock: %w", err)
+		return "", err
 	}
 	srv := &http.Server{
 		Handler:           h,
@@ -196,7 +196,7 @@ func (s *standIns) take(m *mock.Mock) error {
 			h.set(m.Upstream(authority))
 			address, err := s.servers.listen("127.0.0.1:0", h)
 			if err != nil {
-				return err
+				return fmt.Errorf("mock: %w", err)
 			}
 			s.handlers[authority], s.addresses[authority] = h, address
 		}

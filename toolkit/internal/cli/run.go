@@ -394,26 +394,33 @@ type call struct {
 	op  *artifactpb.Operation
 }
 
-// pickCalls picks a few operations that show something: reads first, and one
-// that is open to everybody.
+// pickCalls picks a few operations that show something: reads, with and without
+// a parameter, and one that is open to everybody.
 func pickCalls(a *artifactpb.Artifact) []call {
 	const most = 3
-	var reads, others, open []call
+	var whole, templated, open, others []call
 	for _, api := range a.GetApis() {
 		for _, op := range api.GetOperations() {
+			list := &whole
 			switch {
 			case op.GetMethod() != http.MethodGet:
-				others = append(others, call{api, op})
+				list = &others
 			case op.GetSecurity().GetDisabled():
-				open = append(open, call{api, op})
-			default:
-				reads = append(reads, call{api, op})
+				list = &open
+			case strings.Contains(op.GetPath(), "{"):
+				list = &templated
 			}
+			*list = append(*list, call{api, op})
 		}
 	}
-	first := min(len(reads), most-1)
-	picked := slices.Concat(reads[:first], open, reads[first:], others)
-	return picked[:min(len(picked), most)]
+	var picked []call
+	lists := []*[]call{&whole, &templated, &open, &whole, &templated, &open, &others, &others, &others}
+	for _, list := range lists {
+		if len(*list) > 0 && len(picked) < most {
+			picked, *list = append(picked, (*list)[0]), (*list)[1:]
+		}
+	}
+	return picked
 }
 
 // shellWord quotes what a shell would otherwise read.

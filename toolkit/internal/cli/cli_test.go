@@ -1,0 +1,218 @@
+package cli_test
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"os"
+	"os/signal"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/microgw/microgw/pkg/artifact"
+	"github.com/microgw/microgw/toolkit/internal/cli"
+	"github.com/microgw/microgw/toolkit/internal/scaffold"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){
+		"micro-gw": func() { os.Exit(cli.Main()) },
+		"runtime":  func() { os.Exit(fakeRuntime(os.Args[1:])) },
+	})
+}
+
+// TestStories runs the stories in testdata. Beside testscript's own they have
+// these commands:
+//
+//	claims NAME VALUE ...     the token on the last stdout has these claims
+//	empty FOLDER              nothing is in FOLDER
+//	freeport NAME             puts a free port of this machine in $NAME
+//	get URL STATUS [REGEXP]   waits until URL is answered so
+//	touch-url URL             calls URL, whatever comes of it
+//
+// and $SERVER is the URL of a server that hands out definitions.
+func TestStories(t *testing.T) {
+	srv := httptest.NewServer(definitions())
+	t.Cleanup(srv.Close)
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata",
+		Setup: func(env *testscript.Env) error {
+			env.Setenv("SERVER", srv.URL)
+			env.Setenv("NO_PROXY", "127.0.0.1")
+			// Under the race detector every process would sleep a second before
+			// it ends, to let late reports out.
+			env.Setenv("GORACE", "atexit_sleep_ms=0")
+			return nil
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"claims":    claims,
+			"empty":     empty,
+			"freeport":  freePort,
+			"get":       get,
+			"touch-url": touchURL,
+		},
+	})
+}
+
+func definitions() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("/petstore.yaml", func(w http.ResponseWriter, r *http.Request) {
+		_, _ = w.Write(scaffold.Sample())
+	})
+	mux.HandleFunc("/private/api-docs", func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Authorization") != "Bearer t" || r.Header.Get("X-Tenant") != "shop" {
+			http.Error(w, "who are you?", http.StatusForbidden)
+			return
+		}
+		fmt.Fprint(w, `{"openapi": "3.0.3"}`)
+	})
+	mux.HandleFunc("/page", func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprint(w, "<html>Log in first</html>")
+	})
+	return mux
+}
+
+func claims(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args)%2 != 0 {
+		ts.Fatalf("usage: claims NAME VALUE ...")
+	}
+	parts := strings.Split(strings.TrimSuffix(ts.ReadFile("stdout"), "\n"), ".")
+	if len(parts) != 3 {
+		ts.Fatalf("standard output is not a token and nothing else")
+	}
+	payload, err := base64.RawURLEncoding.DecodeString(parts[1])
+	ts.Check(err)
+	var got map[string]any
+	ts.Check(json.Unmarshal(payload, &got))
+	if exp, ok := got["exp"].(float64); ok {
+		got["lifetime"] = exp - got["iat"].(float64)
+	}
+	for i := 0; i < len(args); i += 2 {
+		if s := fmt.Sprint(got[args[i]]); s != args[i+1] {
+			ts.Fatalf("%s is %q, want %q", args[i], s, args[i+1])
+		}
+	}
+}
+
+func freePort(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: freeport NAME")
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	ts.Check(err)
+	defer l.Close()
+	ts.Setenv(args[0], fmt.Sprint(l.Addr().(*net.TCPAddr).Port))
+}
+
+// patience bounds every wait; it is only ever used up by a failure.
+const patience = 30 * time.Second
+
+func get(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: get URL STATUS [REGEXP]")
+	}
+	want := regexp.MustCompile("")
+	if len(args) > 2 {
+		want = regexp.MustCompile(args[2])
+	}
+	last := "nothing"
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+		req, err := http.NewRequest(http.MethodGet, args[0], nil)
+		ts.Check(err)
+		res, err := http.DefaultClient.Do(req)
+		if err != nil {
+			last = err.Error()
+			continue
+		}
+		body, err := io.ReadAll(res.Body)
+		res.Body.Close()
+		ts.Check(err)
+		last = res.Status + " " + string(body)
+		if strings.HasPrefix(res.Status, args[1]) && want.Match(body) {
+			return
+		}
+	}
+	ts.Fatalf("%s is answered %s", args[0], last)
+}
+
+func touchURL(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: touch-url URL")
+	}
+	if res, err := http.Get(args[0]); err == nil {
+		res.Body.Close()
+	}
+}
+
+func empty(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: empty FOLDER")
+	}
+	entries, err := os.ReadDir(ts.MkAbs(args[0]))
+	ts.Check(err)
+	if len(entries) > 0 {
+		ts.Fatalf("%s has %v in it", args[0], entries)
+	}
+}
+
+// fakeRuntime stands for the real one in the stories of `micro-gw run`, which is
+// in another module: it takes the same flags, serves the artifact's first API
+// without any security, and reads the artifact again for every request.
+func fakeRuntime(args []string) int {
+	fmt.Println("fake runtime:", strings.Join(args, " "))
+	var file string
+	set := map[string]string{}
+	for i := 0; i < len(args); i++ {
+		switch args[i] {
+		case "--artifact":
+			i++
+			file = args[i]
+		case "-e":
+			i++
+			key, value, _ := strings.Cut(args[i], "=")
+			set[key] = value
+		}
+	}
+	if set["fail"] != "" {
+		fmt.Fprintln(os.Stderr, "fake runtime: refused to start")
+		return 1
+	}
+	srv := &http.Server{Addr: net.JoinHostPort(set["listenerConfig.host"], set["listenerConfig.httpPort"])}
+	srv.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		f, err := artifact.Open(file)
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusInternalServerError)
+			return
+		}
+		if r.URL.Path == "/exit" {
+			os.Exit(7)
+		}
+		target, err := url.Parse(f.GetClusters()[0].GetEndpoints()[0].GetUrl())
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusInternalServerError)
+			return
+		}
+		http.StripPrefix(f.GetApis()[0].GetBasePath(), httputil.NewSingleHostReverseProxy(target)).ServeHTTP(w, r)
+	})
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
+	defer stop()
+	context.AfterFunc(ctx, func() { srv.Close() })
+	if err := srv.ListenAndServe(); err != http.ErrServerClosed {
+		fmt.Fprintln(os.Stderr, "fake runtime:", err)
+		return 1
+	}
+	fmt.Println("fake runtime: stopped")
+	return 0
+}
