@@ -83,14 +83,8 @@ type operation struct {
 // operation finds the answer of op: the lowest 2xx, else any 2xx, else the
 // default, else the lowest status there is.
 func (d document) operation(op *artifactpb.Operation) operation {
-	// The document has the path as written, Operation.path may be tidied up.
-	_, path, _ := strings.Cut(op.GetId(), " ")
-	paths := d.object(d.object(d.root)["paths"])
-	item := d.object(paths[path])
-	if item == nil {
-		item = d.object(paths[op.GetPath()])
-	}
-	responses := d.object(d.object(item[strings.ToLower(op.GetMethod())])["responses"])
+	_, described := d.find(op)
+	responses := d.object(described["responses"])
 	best, status := "", 1000
 	for _, key := range slices.Sorted(maps.Keys(responses)) {
 		n, err := strconv.Atoi(key)
@@ -114,6 +108,77 @@ func (d document) operation(op *artifactpb.Operation) operation {
 		status = http.StatusOK // a range
 	}
 	return operation{status: status, response: d.object(responses[best])}
+}
+
+// find returns the path item and the operation object of op.
+func (d document) find(op *artifactpb.Operation) (item, described map[string]any) {
+	// The document has the path as written, Operation.path may be tidied up.
+	_, path, _ := strings.Cut(op.GetId(), " ")
+	paths := d.object(d.object(d.root)["paths"])
+	if item = d.object(paths[path]); item == nil {
+		item = d.object(paths[op.GetPath()])
+	}
+	return item, d.object(item[strings.ToLower(op.GetMethod())])
+}
+
+func (d document) target(op *artifactpb.Operation) string {
+	item, described := d.find(op)
+	path := op.GetPath()
+	if before, ok := strings.CutSuffix(path, "/*"); ok {
+		path = before + "/any"
+	}
+	query := url.Values{}
+	done := make(map[string]bool)
+	for _, list := range []any{described["parameters"], item["parameters"]} { // the operation's win
+		parameters, _ := list.([]any)
+		for _, p := range parameters {
+			p := d.object(p)
+			in, _ := p["in"].(string)
+			name, _ := p["name"].(string)
+			if done[in+" "+name] {
+				continue
+			}
+			done[in+" "+name] = true
+			switch {
+			case in == "path":
+				path = strings.ReplaceAll(path, "{"+name+"}", url.PathEscape(d.word(p)))
+			case in == "query" && p["required"] == true:
+				query.Set(name, d.word(p))
+			}
+		}
+	}
+	// Parameters that the template has and nobody describes.
+	for {
+		before, rest, ok := strings.Cut(path, "{")
+		_, after, closed := strings.Cut(rest, "}")
+		if !ok || !closed {
+			break
+		}
+		path = before + "1" + after
+	}
+	if len(query) > 0 {
+		path += "?" + query.Encode()
+	}
+	return path
+}
+
+// word is the example of a parameter as a text that is not empty.
+func (d document) word(p map[string]any) string {
+	v := d.example(p)
+	if list, ok := v.([]any); ok && len(list) > 0 {
+		v = list[0]
+	}
+	switch v := v.(type) {
+	case string:
+		if v != "" && !strings.ContainsAny(v, "/\\{}") {
+			return v
+		}
+	case json.Number:
+		return v.String()
+	case bool:
+		return strconv.FormatBool(v)
+	}
+	return "1"
 }
 
 func (op operation) write(w http.ResponseWriter, req *http.Request, doc document) {

@@ -307,3 +307,17 @@ func parseDocument(data []byte) (document, error) {
 	}
 	return document{root: root}, nil
 }
+
+// Target makes a path, with a query if one is required, that op answers to
+// below its API's base path: "/pet/1". Values are the examples of the
+// parameters, or made from their schemas.
+func Target(a *artifactpb.Artifact, api *artifactpb.Api, op *artifactpb.Operation) (string, error) {
+	if int(api.GetDocument()) >= len(a.GetDocuments()) {
+		return "", fmt.Errorf("api %s: no document %d", api.GetTitle(), api.GetDocument())
+	}
+	doc, err := parseDocument(a.GetDocuments()[api.GetDocument()].GetJson())
+	if err != nil {
+		return "", fmt.Errorf("api %s: %w", api.GetTitle(), err)
+	}
+	return doc.target(op), nil
+}

@@ -331,3 +331,35 @@ func TestNewRefuses(t *testing.T) {
 		}
 	}
 }
+
+func TestTarget(t *testing.T) {
+	a := artifactOf(t, `
+paths:
+  /pet/{id}/{name}.json:
+    parameters:
+      - {name: id, in: path, example: 7}
+      - {name: name, in: path, schema: {type: string, enum: [a b]}}
+      - {name: page, in: query, required: true, schema: {type: integer}}
+      - {name: size, in: query, schema: {type: integer}}
+    get:
+      parameters:
+        - {name: page, in: query, required: true, schema: {type: array, items: {type: string, default: "x&y"}}}
+  /a/{slash}/{undescribed}/*:
+    get:
+      parameters: [{name: slash, in: path, example: ../..}]
+`, "http://h")
+	m := newMock(t, a)
+	want := map[string]string{
+		"/pet/{id}/{name}.json":      "/pet/7/a%20b.json?page=x%26y",
+		"/a/{slash}/{undescribed}/*": "/a/1/1/any",
+	}
+	for _, op := range a.Apis[0].Operations {
+		got, err := mock.Target(a, a.Apis[0], op)
+		if err != nil || got != want[op.Path] {
+			t.Errorf("%s: got %q, %v", op.Path, got, err)
+		}
+		if res := call(m, "GET", got); res.StatusCode != http.StatusNoContent {
+			t.Errorf("%s: the mock answers %d", got, res.StatusCode)
+		}
+	}
+}
