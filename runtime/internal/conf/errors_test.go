@@ -185,6 +185,8 @@ func TestErrors(t *testing.T) {
 			want: "runtime: micro-gw.conf:3:1: listenerConfig.httpPort: set already: line 2"},
 		{name: "set twice by two names", file: "[listenerConfig]\nkeyStore.path = \"store.p12\"\nkeyStorePath = \"store.p12\"\n",
 			want: "runtime: micro-gw.conf:3:1: listenerConfig.keyStorePath: set already: line 2, as listenerConfig.keyStore.path"},
+		{name: "set twice by two variables", env: []string{"jwtTokenConfig_issuer=a", "jwtTokenConfig_0_issuer=b", "jwtTokenConfig_audience=a", "jwtTokenConfig_jwksURL=https://i/k"},
+			want: "runtime: env jwtTokenConfig_issuer: jwtTokenConfig.0.issuer: set already: env jwtTokenConfig_0_issuer"},
 		{name: "issuer without a key", file: issuer + "audience = \"a\"\n",
 			want: "runtime: micro-gw.conf:2:1: jwtTokenConfig.0: has no key: set jwksURL, publicKeyFile or certificateAlias"},
 		{name: "issuer without a name", file: "[jwtTokenConfig]\naudience = \"a\"\npublicKeyFile = \"key.pem\"\n",

@@ -25,6 +25,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -238,10 +239,13 @@ func under(tables map[string]bool, name string) bool {
 
 // issuerIndex returns which issuer the table called name is.
 func issuerIndex(name string) (int, bool) {
-	var index int
-	parts := strings.Split(name, ".")
-	ok := len(parts) <= 2 && match([]string{issuerTable, "#"}, append(parts, "0")[:2], false, &index)
-	return index, ok
+	number, ok := strings.CutPrefix(name, issuerTable)
+	if number == "" {
+		return 0, ok
+	}
+	number, ok2 := strings.CutPrefix(number, ".")
+	i, err := strconv.Atoi(number)
+	return i, ok && ok2 && err == nil
 }
 
 func (l *loader) readEnvironment() {

@@ -74,12 +74,14 @@ func TestPrecedence(t *testing.T) {
 		{"env -e", conf.Options{Environ: []string{env}, Set: []string{set}}, 4, "-e"},
 		{"file env -e", conf.Options{Path: "micro-gw.conf", Environ: []string{env}, Set: []string{set}}, 4, "-e"},
 		{"-e -e", conf.Options{Set: []string{set, "listenerConfig.httpPort=5"}}, 5, "-e"},
+		{"bad file unused", conf.Options{Path: "subscription.conf", Environ: []string{env, "jwtTokenConfig_validateSubscription=false"}}, 3, "env listenerConfig_httpPort"},
 		{"bad file env", conf.Options{Path: "bad.conf", Environ: []string{env}}, 3, "env listenerConfig_httpPort"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			inFolder(t, file)
 			write(t, "bad.conf", "[listenerConfig]\nhttpPort = 90900\n")
+			write(t, "subscription.conf", "[[jwtTokenConfig]]\nissuer = \"i\"\naudience = \"a\"\njwksURL = \"https://i/k\"\nvalidateSubscription = true\n")
 			c := mustLoad(t, tt.o)
 			if c.Listener.HTTPPort != tt.want {
 				t.Errorf("got %d, want %d", c.Listener.HTTPPort, tt.want)

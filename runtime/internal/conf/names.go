@@ -27,28 +27,40 @@ type pattern struct {
 }
 
 // match reports whether parts is the name of p, or with table whether it is the
-// beginning of such a name.
-func match(p, parts []string, table bool, index *int) bool {
+// beginning of such a name. Then it also returns the parts in full, with the
+// numbers that were left out; sep joins those that stand for a *.
+func match(p, parts []string, table bool, sep string) ([]string, bool) {
+	then := func(first string, p, parts []string) ([]string, bool) {
+		rest, ok := match(p, parts, table, sep)
+		return append([]string{first}, rest...), ok
+	}
 	switch {
 	case len(p) == 0:
-		return len(parts) == 0 && !table
+		return nil, len(parts) == 0 && !table
 	case len(parts) == 0:
-		return table
+		return nil, table
 	case p[0] == "#":
-		if n, err := strconv.Atoi(parts[0]); err == nil && n >= 0 && strconv.Itoa(n) == parts[0] {
-			*index = n
-			return match(p[1:], parts[1:], table, index)
+		if isNumber(parts[0]) {
+			return then(parts[0], p[1:], parts[1:])
 		}
-		return match(p[1:], parts, table, index)
+		return then("0", p[1:], parts)
 	case p[0] == "*":
 		for n := 1; n <= len(parts); n++ {
-			if match(p[1:], parts[n:], table, index) {
-				return true
+			if full, ok := then(strings.Join(parts[:n], sep), p[1:], parts[n:]); ok {
+				return full, true
 			}
 		}
-		return false
+		return nil, false
+	case p[0] != parts[0]:
+		return nil, false
 	}
-	return p[0] == parts[0] && match(p[1:], parts[1:], table, index)
+	return then(p[0], p[1:], parts[1:])
+}
+
+// isNumber reports whether s can number an array's element.
+func isNumber(s string) bool {
+	n, err := strconv.Atoi(s)
+	return err == nil && n >= 0 && n <= 9999 && strconv.Itoa(n) == s
 }
 
 // names is all that is known, made once from the tables of keys.
@@ -101,38 +113,38 @@ func environment(name string) string { return strings.ReplaceAll(name, ".", "_")
 // resolve finds what name means.
 func (n *names) resolve(name string) (target, bool) {
 	if t, ok := n.exact[name]; ok {
-		return t.called(name, 0), true
+		return t.called(name), true
 	}
 	parts := strings.Split(name, ".")
 	for _, p := range n.patterns {
-		var index int
-		if match(p.parts, parts, false, &index) {
-			return p.target.called(name, index), true
+		if full, ok := match(p.parts, parts, false, "."); ok {
+			return p.target.called(strings.Join(full, ".")), true
 		}
 	}
 	return target{}, false
 }
 
-// resolveEnv finds what the variable called name means.
+// resolveEnv finds what the variable called name means. No pattern has an
+// underscore of its own.
 func (n *names) resolveEnv(name string) (target, bool) {
 	if dotted, ok := n.env[name]; ok {
-		return n.exact[dotted].called(dotted, 0), true
+		return n.exact[dotted].called(dotted), true
 	}
 	parts := strings.Split(name, "_")
 	for _, p := range n.patterns {
-		var index int
-		if match(strings.Split(environment(p.name), "_"), parts, false, &index) {
-			return p.target.called(strings.ReplaceAll(name, "_", "."), index), true
+		if full, ok := match(p.parts, parts, false, "_"); ok {
+			return p.target.called(strings.Join(full, ".")), true
 		}
 	}
 	return target{}, false
 }
 
-func (t target) called(name string, index int) target {
+// called returns t for one name, which is in full.
+func (t target) called(name string) target {
 	switch {
 	case t.issuer != nil:
-		t.index = index
-		t.name = issuerKey(index, t.issuer.name)
+		t.name = name
+		t.index, _ = strconv.Atoi(strings.Split(name, ".")[1])
 	case t.unused != nil:
 		t.name = name
 	}
@@ -147,8 +159,7 @@ func issuerKey(index int, name string) string {
 func (n *names) isTable(name string) bool {
 	parts := strings.Split(name, ".")
 	for _, p := range n.all {
-		var index int
-		if match(p.parts, parts, true, &index) {
+		if _, ok := match(p.parts, parts, true, "."); ok {
 			return true
 		}
 	}
