@@ -303,6 +303,8 @@ func (a *api) interceptor(name *spec.Text, d artifactpb.InterceptorDirection) {
 func (a *api) basePath() {
 	raw := ""
 	switch x := a.doc.Extensions.BasePath; {
+	case x != nil && x.Value == "":
+		return // reported where it stands
 	case x != nil:
 		raw, a.baseAt = strings.ReplaceAll(x.Value, "{version}", a.doc.Version.Value), x.At
 		if !strings.HasPrefix(raw, "/") {

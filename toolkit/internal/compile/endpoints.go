@@ -42,12 +42,12 @@ func (a *api) route(op *spec.Operation, out *artifactpb.Operation) {
 
 func (a *api) fromServers(op *spec.Operation, out *artifactpb.Operation) uint32 {
 	if len(op.Servers) > 0 {
-		if c := a.servers(op.Servers, out.Id+":production", "operation"); c != 0 {
+		if c, ok := a.servers(op.Servers, out.Id+":production", "operation"); c != 0 || !ok {
 			return c
 		}
 	}
 	if len(a.doc.Servers) > 0 {
-		if c := a.servers(a.doc.Servers, a.out.Id, "API"); c != 0 {
+		if c, ok := a.servers(a.doc.Servers, a.out.Id, "API"); c != 0 || !ok {
 			return c
 		}
 	} else if a.c.in.DefaultEndpoint != "" {
@@ -94,14 +94,15 @@ func usable(servers []spec.Server) bool {
 	return false
 }
 
-// servers makes a cluster of the servers that can be called, or returns 0.
-func (a *api) servers(servers []spec.Server, name, whose string) uint32 {
+// servers makes a cluster of the servers that can be called, or returns 0. The
+// second result is false if one of them is wrong, which is reported.
+func (a *api) servers(servers []spec.Server, name, whose string) (uint32, bool) {
 	cluster := &artifactpb.Cluster{Name: name, Environment: production}
 	relative := ""
 	for _, s := range servers {
 		if s.Unresolved != "" {
 			a.unresolved(s)
-			return 0
+			return 0, false
 		}
 		u, err := url.Parse(s.URL)
 		switch {
@@ -109,7 +110,7 @@ func (a *api) servers(servers []spec.Server, name, whose string) uint32 {
 			if a.once("url" + s.At.String()) {
 				a.c.diags.Errorf(s.At, "%q is not a URL", s.URL)
 			}
-			return 0
+			return 0, false
 		case u.Scheme == "" && u.Host == "":
 			if relative == "" {
 				relative = "/" + strings.Trim(strings.TrimPrefix(u.EscapedPath(), "."), "/")
@@ -129,14 +130,14 @@ func (a *api) servers(servers []spec.Server, name, whose string) uint32 {
 			if a.once("url" + s.At.String()) {
 				a.c.diags.ErrorHint(s.At, hint, "%s", problem)
 			}
-			return 0
+			return 0, false
 		}
 		cluster.Endpoints = append(cluster.Endpoints, &artifactpb.Endpoint{Url: strings.TrimRight(clean, "/")})
 	}
 	switch len(cluster.Endpoints) {
 	case 0:
 		if relative == "" || a.c.in.DefaultEndpoint == "" {
-			return 0
+			return 0, true
 		}
 		cluster.Endpoints = []*artifactpb.Endpoint{{Url: join(a.c.in.DefaultEndpoint, relative)}}
 		cluster.Balance = artifactpb.Balance_BALANCE_SINGLE
@@ -149,7 +150,7 @@ func (a *api) servers(servers []spec.Server, name, whose string) uint32 {
 				fmt.Sprintf("the %s has %d servers: calls go to them in turn", whose, len(cluster.Endpoints)))
 		}
 	}
-	return a.cluster(cluster)
+	return a.cluster(cluster), true
 }
 
 // join puts the path of a relative server behind the default endpoint, unless

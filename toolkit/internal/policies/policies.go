@@ -226,8 +226,11 @@ func whole(n *tree.Node, key string, most int64, at diag.At, place string, l *di
 	case v.Kind != tree.Number || err != nil:
 		l.Errorf(v.At(place+"."+key), "want a whole number, not %s", v.Describe())
 		return 1
-	case i < 1 || i > most:
-		l.Errorf(v.At(place+"."+key), "%s is out of range: want 1 to %d", v.Text, most)
+	case i < 1:
+		l.Errorf(v.At(place+"."+key), "%s is too little: want 1 or more", v.Text)
+		return 1
+	case i > most:
+		l.Errorf(v.At(place+"."+key), "%s is too much: want at most %d", v.Text, most)
 		return 1
 	}
 	return i

@@ -41,7 +41,7 @@ func (p *place) write(b *strings.Builder) {
 		fmt.Fprintf(b, "[%d]", p.index)
 		return
 	case b.Len() == 0:
-	case strings.HasPrefix(p.name, "x-"):
+	case isExtension(p.name):
 		b.WriteString(": ")
 	default:
 		b.WriteString(".")
@@ -106,7 +106,10 @@ func (c *checker) flush() {
 	for _, k := range keys {
 		r := c.repeats[k]
 		msg := k.what
-		if r.count > 1 {
+		switch {
+		case r.count == 2:
+			msg += " (and one more like it)"
+		case r.count > 2:
 			msg += fmt.Sprintf(" (and %d more like it)", r.count-1)
 		}
 		c.diags.WarnHint(r.at, r.hint, "%s", msg)
@@ -179,6 +182,9 @@ func (c *checker) value(n *tree.Node, s *shape, p *place, f *file) bool {
 	if s.any || n.Kind == tree.Null {
 		return true
 	}
+	if s.kind == tree.Bool && n.Kind == tree.String && c.truth(n, p) {
+		return true
+	}
 	if !s.fits(n) {
 		return false
 	}
@@ -214,6 +220,23 @@ func (c *checker) value(n *tree.Node, s *shape, p *place, f *file) bool {
 			}
 		}
 	}
+	return true
+}
+
+// truth reads a boolean that was written as text: in quotes, or in the words of
+// YAML 1.1 that YAML 1.2 takes for text.
+func (c *checker) truth(n *tree.Node, p *place) bool {
+	value := ""
+	switch strings.ToLower(n.Text) {
+	case "true", "yes", "on":
+		value = "true"
+	case "false", "no", "off":
+		value = "false"
+	default:
+		return false
+	}
+	c.again("", p.name, fmt.Sprintf("want a boolean, not %s: it is read as %s", n.Describe(), value), func() diag.At { return n.At(p.String()) }, "write "+value+" without quotes")
+	n.Kind, n.Text = tree.Bool, value
 	return true
 }
 
@@ -259,7 +282,6 @@ func (c *checker) object(n *tree.Node, o *object, p *place, f *file) {
 	for i, item := range n.Items {
 		name := n.Keys[i].Name
 		s := o.keys[name]
-		at := func() diag.At { return n.KeyAt(i, p.key(name).String()) }
 		switch {
 		case s != nil:
 			if c.value(item, s, p.key(name), f) {
@@ -273,7 +295,7 @@ func (c *checker) object(n *tree.Node, o *object, p *place, f *file) {
 			c.again(o.name, name, what, func() diag.At { return item.At(p.key(name).String()) }, "")
 			drop = append(drop, i)
 		case isExtension(name):
-			c.extension(o, name, at)
+			c.extension(o, n, i, p)
 		case name == "$ref" && o.ref:
 		case o.paths && !strings.HasPrefix(name, "/"):
 			c.diags.ErrorHint(n.KeyAt(i, p.String()), fmt.Sprintf("write it as %q", "/"+name), "the path %q does not begin with a slash", name)

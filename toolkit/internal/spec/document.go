@@ -142,7 +142,7 @@ type SecurityScheme struct {
 
 // APIExtensions are the extensions at the root.
 type APIExtensions struct {
-	BasePath    *Text
+	BasePath    *Text // empty if it was wrong
 	Production  *EndpointRef
 	Sandbox     *EndpointRef
 	Endpoints   []NamedEndpoint // x-wso2-endpoints
@@ -172,7 +172,8 @@ type OperationExtensions struct {
 	AuthNone    *Flag // x-auth-type: None
 }
 
-// EndpointRef is an endpoint object or the name of one.
+// EndpointRef is an endpoint object or the name of one; neither, if what was
+// written was wrong.
 type EndpointRef struct {
 	At       diag.At
 	Name     string // of an entry of x-wso2-endpoints; then Endpoint is nil

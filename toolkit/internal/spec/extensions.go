@@ -55,32 +55,39 @@ func ours(name string) bool {
 
 // extension checks the name of an extension and the level it stands at. Their
 // values are read by document.
-func (c *checker) extension(o *object, name string, at func() diag.At) {
+func (c *checker) extension(o *object, n *tree.Node, i int, p *place) {
+	name := n.Keys[i].Name
 	if !ours(name) {
 		return
 	}
+	at := n.KeyAt(i, p.key(name).String())
 	levels, known := extensions[name]
 	switch {
 	case name == "x-wso2-security" && o.name == "Root":
-		c.diags.Warnf(at(), "API Manager's own list of scopes: it is ignored")
+		c.diags.Warnf(at, "API Manager's own list of scopes: it is ignored")
 	case !known:
-		c.diags.ErrorHint(here(at()), diag.DidYouMean(name, extensionNames), "unknown extension %q", name)
+		c.diags.ErrorHint(n.KeyAt(i, p.String()), nearestExtension(name), "unknown extension %q", name)
 	case o.name == "Root" && strings.Contains(levels, "A"), o.name == "Operation" && strings.Contains(levels, "O"):
 	case levels == "A":
-		c.diags.ErrorHint(at(), "move it to the top level of the definition", "it is read at the top level only")
+		c.diags.ErrorHint(at, "move it to the top level of the definition", "it is read at the top level only")
 	default:
-		c.diags.ErrorHint(at(), "move it to the top level of the definition or into operations", "it is not read here")
+		c.diags.ErrorHint(at, "move it to the top level of the definition or into operations", "it is not read here")
 	}
 }
 
-// here drops the last part of a place: the message names it.
-func here(at diag.At) diag.At {
-	if i := strings.LastIndex(at.Place, ": x"); i >= 0 {
-		at.Place = at.Place[:i]
-	} else if strings.HasPrefix(at.Place, "x") {
-		at.Place = ""
+// nearestExtension is a hint. The prefix that all have in common is no sign of
+// likeness.
+func nearestExtension(name string) string {
+	const prefix = "x-wso2-"
+	if len(name) < len(prefix) || !strings.EqualFold(name[:len(prefix)], prefix) {
+		return diag.DidYouMean(name, extensionNames)
 	}
-	return at
+	for _, known := range extensionNames {
+		if diag.Nearest(name[len(prefix):], []string{known[len(prefix):]}) != "" {
+			return fmt.Sprintf("did you mean %q?", known)
+		}
+	}
+	return ""
 }
 
 // reader reads the values of extensions. Each of its methods reports what is
@@ -128,7 +135,11 @@ func (r *reader) whole(n *tree.Node, p *place, lo, hi int64) int64 {
 			if v >= lo && v <= hi {
 				return v
 			}
-			r.diags.Errorf(r.at(n, p), "%s is out of range: want %d to %d", n.Text, lo, hi)
+			if hi == math.MaxInt32 && v < lo {
+				r.diags.Errorf(r.at(n, p), "%s is too little: want %d or more", n.Text, lo)
+			} else {
+				r.diags.Errorf(r.at(n, p), "%s is out of range: want %d to %d", n.Text, lo, hi)
+			}
 			return lo
 		}
 	}
@@ -225,6 +236,9 @@ func (r *reader) root(n *tree.Node) APIExtensions {
 				r.want("a string", item, p)
 			} else {
 				x.BasePath = r.text(item, p)
+			}
+			if x.BasePath == nil {
+				x.BasePath = &Text{At: r.at(item, p)}
 			}
 		case "x-wso2-production-endpoints":
 			x.Production = r.endpointRef(item, p)
@@ -485,14 +499,12 @@ func (r *reader) endpointRef(n *tree.Node, p *place) *EndpointRef {
 		name = strings.TrimSpace(name)
 		if !ok || name == "" {
 			r.diags.ErrorHint(x.At, `write an object with "urls", or "#/x-wso2-endpoints/NAME"`, "%s is no reference to an endpoint", n.Describe())
-			return nil
+			return x
 		}
 		x.Name = name
 		return x
 	}
-	if x.Endpoint = r.endpoint(n, p); x.Endpoint == nil {
-		return nil
-	}
+	x.Endpoint = r.endpoint(n, p)
 	return x
 }
 

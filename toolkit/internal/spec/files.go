@@ -2,6 +2,7 @@ package spec
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"net/url"
 	"path"
@@ -48,7 +49,15 @@ func (f *files) missing(name string, err error, at diag.At) {
 		f.diags.Errorf(at, "%s: %v", name, err)
 		return
 	}
-	f.diags.ErrorHint(at, diag.DidYouMean(name, f.known), "no file %q", name)
+	// Only the last part is compared: folders are alike for all files.
+	hint := ""
+	for _, known := range f.known {
+		if diag.Nearest(path.Base(name), []string{path.Base(known)}) != "" {
+			hint = fmt.Sprintf("did you mean %q?", known)
+			break
+		}
+	}
+	f.diags.ErrorHint(at, hint, "no file %q", name)
 }
 
 // scheme recognises references that are not relative.

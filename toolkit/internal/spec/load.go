@@ -215,6 +215,9 @@ func (c *checker) operations(item *tree.Node, f *file) []located {
 			break
 		}
 		for _, m := range methods {
+			if c.grammar.objects["PathItem"].keys[m] == nil {
+				continue
+			}
 			if n := item.Get(m); n != nil && n.Kind == tree.Object && found[m].node == nil {
 				found[m] = located{m, n, item}
 			}
