@@ -87,15 +87,15 @@ func parseJWKS(data []byte) (list []*Key, problems []error, err error) {
 			return o != k && o.ID == k.ID && slices.ContainsFunc(k.algs, func(a string) bool { return slices.Contains(o.algs, a) })
 		})
 	}
-	clear := make([]*Key, 0, len(list))
+	unique := make([]*Key, 0, len(list))
 	for _, k := range list {
 		if clash(k) {
 			problems = append(problems, fmt.Errorf("several keys with the kid %.64q for %s", k.ID, strings.Join(k.algs, ", ")))
 		} else {
-			clear = append(clear, k)
+			unique = append(unique, k)
 		}
 	}
-	return clear, problems, nil
+	return unique, problems, nil
 }
 
 // jwk is the part of a JSON Web Key that counts here. Certificates (x5c, x5u)

@@ -310,6 +310,7 @@ func TestForgedTokens(t *testing.T) {
 		{"iat null", signRaw(header, payload+`,"iat":null}`), "iat is not a date"},
 		{"no aud", signRaw(header, fmt.Sprintf(`{"iss":%q,"exp":%d}`, issuerA, exp)), "audience"},
 		{"aud of others", sign(keyA(), "RS256", nil, c.claims(map[string]any{"aud": []string{"x", gateway + "/"}})), "audience"},
+		{"aud long", sign(keyA(), "RS256", nil, c.claims(map[string]any{"aud": manyMembers(500)})), "(of 500)"},
 		{"aud empty", sign(keyA(), "RS256", nil, c.claims(map[string]any{"aud": []string{}})), "audience"},
 		{"aud mixed", sign(keyA(), "RS256", nil, c.claims(map[string]any{"aud": []any{gateway, 1}})), "aud is neither"},
 		{"aud object", sign(keyA(), "RS256", nil, c.claims(map[string]any{"aud": map[string]any{"0": gateway}})), "aud is neither"},
@@ -323,7 +324,12 @@ func TestForgedTokens(t *testing.T) {
 		{"a megabyte of dots", strings.Repeat(".", 1<<20), "longer"},
 	} {
 		for range 2 { // a refusal is not remembered as anything else
-			refused(t, f.name, v.Stage("Authorization", true)(bearer(f.token)), fault.InvalidCredentials, f.cause)
+			err := v.Stage("Authorization", true)(bearer(f.token))
+			refused(t, f.name, err, fault.InvalidCredentials, f.cause)
+			// Nothing of the token that could be used, and nothing long, in the log.
+			if s := err.Error(); len(s) > 1000 || len(f.token) > 100 && strings.Contains(s, f.token[len(f.token)-40:]) {
+				t.Errorf("%s: the cause says too much: %.200s", f.name, s)
+			}
 		}
 	}
 	// A bent copy of a token that has just been let in.

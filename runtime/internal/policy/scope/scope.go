@@ -62,5 +62,5 @@ func (s *Scope) Request(x *exchange.Exchange) error {
 	if s.all {
 		how = "all"
 	}
-	return s.missing.Because(fmt.Errorf("token has %.300q, %s of %q needed", p.Scopes, how, s.names))
+	return s.missing.Because(fmt.Errorf("token has %.100q (of %d), %s of %q needed", p.Scopes[:min(len(p.Scopes), 20)], len(p.Scopes), how, s.names))
 }
