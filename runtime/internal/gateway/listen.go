@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"strconv"
 	"syscall"
 
@@ -55,7 +56,13 @@ func listenAll(c *conf.Config) (api []listener, admin net.Listener, err error) {
 // bind listens on a TCP address; its error names the address and the conf key
 // that it is from.
 func bind(key, address string) (net.Listener, error) {
-	l, err := net.Listen("tcp", address)
+	// Go takes 0.0.0.0 for every address of both families; whoever writes it
+	// in a conf means IPv4. For both there is "::".
+	network := "tcp"
+	if a, err := netip.ParseAddrPort(address); err == nil && a.Addr().Is4() {
+		network = "tcp4"
+	}
+	l, err := net.Listen(network, address)
 	switch {
 	case err == nil:
 		return l, nil
