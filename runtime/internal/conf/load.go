@@ -441,6 +441,12 @@ func (l *loader) apply() {
 			l.unused = append(l.unused, a)
 		}
 	}
+	for name := range l.c.Overrides {
+		if strings.HasSuffix(name, "_etcdKey") {
+			u := &unused{note: noDiscovery}
+			l.unused = append(l.unused, assignment{target: target{unused: u}, written: name, at: l.c.sources[name]})
+		}
+	}
 	slices.SortFunc(l.unused, func(a, b assignment) int {
 		if c := a.at.compare(b.at); c != 0 {
 			return c

@@ -376,6 +376,8 @@ func TestWarnings(t *testing.T) {
 	}{
 		{name: "articles' spelling", set: []string{"etcdUrl=http://a:2379", "etcdurl=http://b:2379"},
 			want: []string{head + "-e: etcdUrl, etcdurl: etcd is not asked by this version; the URL beside the etcd key is used"}},
+		{name: "etcd key", set: []string{"petstore_prod_0_etcdKey=k"},
+			want: []string{head + "-e: petstore_prod_0_etcdKey: etcd is not asked by this version; the URL beside the etcd key is used"}},
 		{name: "misspelt variable", env: []string{"listenerConfig_htpPort=1", "LANG=C", "api_key=x", "listenerconfig_httpPort=1", "PATH=/bin"},
 			want: []string{"env listenerConfig_htpPort: no such key; it has no effect; did you mean listenerConfig_httpPort?"}},
 		{name: "Basic users", set: issuer, env: []string{"b7a_users_alice_password=5BAA"},

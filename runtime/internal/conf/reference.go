@@ -56,7 +56,7 @@ These keys are named after what they change in the artifact. In the file they st
 | Key | Meaning |
 | --- | --- |
 | ` + "`<api>_prod_endpoint_<i>`, `<api>_sand_endpoint_<i>`" + ` | URL of endpoint *i*, from 0, instead of the one in the definition |
-| ` + "`<api>_prod_<i>_etcdKey`, `<api>_sand_<i>_etcdKey`" + ` | its etcd key |
+| ` + "`<api>_prod_<i>_etcdKey`, `<api>_sand_<i>_etcdKey`" + ` | its etcd key; no effect in this version |
 | ` + "`<api>_prod_basic_username`, `<api>_prod_basic_password`, and with `_sand_`" + ` | credentials for the upstream |
 `
 
