@@ -13,6 +13,7 @@ var build = sync.OnceValues(func() (string, error) {
 	if err != nil {
 		return "", err
 	}
+	built = dir
 	for name, pkg := range map[string]string{
 		"micro-gw": "github.com/microgw/microgw/toolkit/cmd/micro-gw",
 		"runtime":  "github.com/microgw/microgw/runtime/cmd/runtime",
@@ -38,10 +39,13 @@ func binaries(t *testing.T) string {
 	return dir
 }
 
+// built is the folder to remove at the end, if it was needed at all.
+var built string
+
 func TestMain(m *testing.M) {
 	code := m.Run()
-	if dir, err := build(); err == nil {
-		_ = os.RemoveAll(dir)
+	if built != "" {
+		_ = os.RemoveAll(built)
 	}
 	os.Exit(code)
 }

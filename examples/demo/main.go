@@ -78,11 +78,9 @@ func run(ctx context.Context, bin string, keep bool, out io.Writer) (err error) 
 	if err != nil {
 		return err
 	}
-	upstream, err := d.start(ctx, mock, "micro-gw", "mock", "petstore", "--port", mock)
-	if err != nil {
+	if _, err := d.start(ctx, mock, "micro-gw", "mock", "petstore", "--port", mock); err != nil {
 		return err
 	}
-	_ = upstream
 	port, err := freePort()
 	if err != nil {
 		return err
@@ -131,11 +129,7 @@ func (d *demo) title(s string) { fmt.Fprintf(d.out, "\n# %s\n", s) }
 
 // show prints a command as a user would type it.
 func (d *demo) show(name string, args []string) {
-	var words []string
-	for _, a := range append([]string{name}, args...) {
-		words = append(words, a)
-	}
-	fmt.Fprintf(d.out, "$ %s\n", strings.Join(words, " "))
+	fmt.Fprintf(d.out, "$ %s %s\n", name, strings.Join(args, " "))
 }
 
 // call runs a program to its end and returns what it printed.
