@@ -204,6 +204,7 @@ func (g *gateway) serverOptions() http1.Options {
 		TrustedProxies: l.TrustedProxies,
 		KeepAlive:      map[string]http1.KeepAlive{"ALWAYS": http1.KeepAliveAlways, "NEVER": http1.KeepAliveNever}[l.KeepAlive],
 		MaxConnections: l.MaxConnections,
+		Server:         g.cfg.Server.Header,
 		Dog:            g.dog,
 		Log:            g.log,
 	}

@@ -478,7 +478,7 @@ func (c *conn) Respond(x *exchange.Exchange) error {
 	out := u.out[:0]
 	if x.Tunnel != nil {
 		c.keep = false
-		out = appendResponseHead(out, x, true, false, c.srv.o.Dog.Date())
+		out = appendResponseHead(out, x, true, false, c.srv.o.Dog.Date(), c.srv.o.Server)
 		if err := c.send(out); err != nil {
 			return err
 		}
@@ -502,7 +502,7 @@ func (c *conn) Respond(x *exchange.Exchange) error {
 			c.keep = false
 		}
 	}
-	out = appendResponseHead(out, x, c.keep, chunked, c.srv.o.Dog.Date())
+	out = appendResponseHead(out, x, c.keep, chunked, c.srv.o.Dog.Date(), c.srv.o.Server)
 	out, err := c.sendBody(x, body, out, chunked)
 	if err == nil && len(out) > 0 {
 		err = c.send(out)
@@ -576,7 +576,7 @@ func (c *conn) sendBody(x *exchange.Exchange, body exchange.Body, out []byte, ch
 				// Nothing has left yet: the client can be told.
 				x.Fail(f)
 				c.keep = c.keep && !f.Close && c.bodyWillEnd()
-				out = appendResponseHead(out[:0], x, c.keep, false, c.srv.o.Dog.Date())
+				out = appendResponseHead(out[:0], x, c.keep, false, c.srv.o.Dog.Date(), c.srv.o.Server)
 				return append(out, f.Body()...), nil
 			}
 			return nil, err

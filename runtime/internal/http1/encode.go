@@ -302,8 +302,9 @@ func bodyless(x *exchange.Exchange) bool {
 }
 
 // appendResponseHead writes the head of the answer as it goes to the client.
+// server names the gateway in answers of its own, if it is to be named.
 // chunked says whether the content follows in chunks.
-func appendResponseHead(b []byte, x *exchange.Exchange, keepAlive, chunked bool, date []byte) []byte {
+func appendResponseHead(b []byte, x *exchange.Exchange, keepAlive, chunked bool, date []byte, server string) []byte {
 	b = append(b, statusLines[x.Status]...)
 	var drop nominated
 	all := drop.collect(&x.Response)
@@ -323,6 +324,11 @@ func appendResponseHead(b []byte, x *exchange.Exchange, keepAlive, chunked bool,
 		// RFC 9110, section 6.6.1: one is added where it is missing.
 		b = append(b, "Date: "...)
 		b = append(b, date...)
+		b = append(b, "\r\n"...)
+	}
+	if x.Call == nil && server != "" {
+		b = append(b, "Server: "...)
+		b = append(b, server...)
 		b = append(b, "\r\n"...)
 	}
 	switch {

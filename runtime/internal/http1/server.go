@@ -55,6 +55,9 @@ type Options struct {
 	// believed. From others these fields are replaced.
 	TrustedProxies []netip.Prefix
 	KeepAlive      KeepAlive
+	// Server is the value of the Server field in the gateway's own answers; ""
+	// for none. An upstream's stays as it is.
+	Server string
 	// MaxConnections that are open at a time; 0 for no limit. Beyond it new
 	// ones wait in the kernel's queue.
 	MaxConnections int
