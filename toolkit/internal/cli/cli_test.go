@@ -216,3 +216,44 @@ func fakeRuntime(args []string) int {
 	fmt.Println("fake runtime: stopped")
 	return 0
 }
+
+// Every flag of every command is in the documentation, and nothing is there that
+// no command has.
+func TestDocumentation(t *testing.T) {
+	doc, err := os.ReadFile("../../../docs/cli.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	output := func(args ...string) string {
+		var out, errs strings.Builder
+		if code := cli.Run(t.Context(), args, &out, &errs); code != 0 {
+			t.Fatalf("%q: exit code %d: %s", args, code, errs.String())
+		}
+		return out.String()
+	}
+	commands := regexp.MustCompile(`(?m)^  ([a-z]+)  +`).FindAllStringSubmatch(output("help"), -1)
+	if len(commands) < 8 {
+		t.Fatalf("commands %q", commands)
+	}
+	flag := regexp.MustCompile(`--[a-z][a-z-]+`)
+	known := map[string]bool{"--version": true}
+	for _, c := range commands {
+		section := "\n## " + c[1]
+		if !strings.Contains(string(doc), section) && !regexp.MustCompile("\n## .*"+c[1]).Match(doc) {
+			t.Errorf("no section for %s", c[1])
+		}
+		text := output("help", c[1])
+		_, flags, _ := strings.Cut(text, "\nFlags:\n")
+		for _, f := range flag.FindAllString(flags, -1) {
+			known[f] = true
+			if f != "--help" && !strings.Contains(string(doc), f) {
+				t.Errorf("%s: %s is not in docs/cli.md", c[1], f)
+			}
+		}
+	}
+	for _, f := range flag.FindAllString(string(doc), -1) {
+		if !known[f] {
+			t.Errorf("docs/cli.md has %s, and no command does", f)
+		}
+	}
+}

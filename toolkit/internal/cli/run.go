@@ -348,11 +348,12 @@ func (s *session) greet(a *artifactpb.Artifact, key *devkey.Key) error {
 		return err
 	}
 	fmt.Fprintf(out, "TOKEN=%s\n", token)
+	m, err := mock.New(a)
+	if err != nil {
+		return err
+	}
 	for _, c := range pickCalls(a) {
-		target, err := mock.Target(a, c.api, c.op)
-		if err != nil {
-			return err
-		}
+		target := m.Target(c.api, c.op)
 		line := "curl -i"
 		if c.op.GetMethod() != http.MethodGet {
 			line += " -X " + c.op.GetMethod()

@@ -37,12 +37,13 @@ type Mock struct {
 	all         *router
 	upstreams   map[string]*router // by authority
 	authorities []string           // in the artifact's order
+	documents   []document
 }
 
 // New prepares answers for all operations of a.
 func New(a *artifactpb.Artifact) (*Mock, error) {
-	m := &Mock{all: &router{}, upstreams: make(map[string]*router)}
 	documents := make([]document, len(a.GetDocuments()))
+	m := &Mock{all: &router{}, upstreams: make(map[string]*router), documents: documents}
 	for i, d := range a.GetDocuments() {
 		var err error
 		if documents[i], err = parseDocument(d.GetJson()); err != nil {
@@ -310,14 +311,8 @@ func parseDocument(data []byte) (document, error) {
 
 // Target makes a path, with a query if one is required, that op answers to
 // below its API's base path: "/pet/1". Values are the examples of the
-// parameters, or made from their schemas.
-func Target(a *artifactpb.Artifact, api *artifactpb.Api, op *artifactpb.Operation) (string, error) {
-	if int(api.GetDocument()) >= len(a.GetDocuments()) {
-		return "", fmt.Errorf("api %s: no document %d", api.GetTitle(), api.GetDocument())
-	}
-	doc, err := parseDocument(a.GetDocuments()[api.GetDocument()].GetJson())
-	if err != nil {
-		return "", fmt.Errorf("api %s: %w", api.GetTitle(), err)
-	}
-	return doc.target(op), nil
+// parameters, or made from their schemas. Api and op are of the artifact that m
+// was made from.
+func (m *Mock) Target(api *artifactpb.Api, op *artifactpb.Operation) string {
+	return m.documents[api.GetDocument()].target(op)
 }
