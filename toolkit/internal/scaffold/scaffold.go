@@ -173,7 +173,7 @@ func fill(dir, name, definition string, content []byte) error {
 	for path, data := range map[string][]byte{
 		Definitions + "/" + definition: content,
 		"policy.yaml":                  embedded("policy.yaml"),
-		// Version control keeps no empty folders, and the build wants this one.
+		// Version control keeps no empty folders.
 		"interceptors/.keep": nil,
 		"conf/micro-gw.conf": expand("micro-gw.conf", readme),
 		"README.md":          expand("README.md", readme),
