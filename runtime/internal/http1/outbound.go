@@ -7,6 +7,7 @@ import (
 	"os"
 	"runtime"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/microgw/microgw/runtime/internal/exchange"
@@ -33,6 +34,7 @@ type Outbound struct {
 	answered bool // something of an answer has arrived
 	broken   bool
 	pump     *pump
+	raw      syscall.RawConn // to peek at; nil if that is not possible
 	peek     func(fd uintptr) bool
 	stale    bool
 	trailer  exchange.Header
@@ -58,7 +60,7 @@ func NewOutbound(conn net.Conn, dog *watchdog.Dog, lim *Limits, home Home) *Outb
 	o.in.src = conn
 	o.body.before = func() { o.guard.ReadWithin(o.lim.AnswerTimeout) }
 	o.body.after = func() { o.guard.ReadWithin(0) } // a slow client is no slow upstream
-	o.peek = o.peekOnce
+	o.raw, o.peek = rawConn(conn), o.peekOnce
 	dog.Watch(&o.guard, conn)
 	return o
 }

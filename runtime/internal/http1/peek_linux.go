@@ -6,23 +6,29 @@ import (
 	"syscall"
 )
 
-// peekConn looks whether the idle connection has something to read: an end, an
-// error or bytes. None belongs there.
-func (o *Outbound) peekConn() {
-	c := o.conn
+// rawConn returns what peekConn looks at, or nil.
+func rawConn(c net.Conn) syscall.RawConn {
 	if t, ok := c.(*tls.Conn); ok {
 		c = t.NetConn()
 	}
 	s, ok := c.(*net.TCPConn)
 	if !ok {
-		return
+		return nil
 	}
 	raw, err := s.SyscallConn()
 	if err != nil {
-		o.stale = true
+		return nil
+	}
+	return raw
+}
+
+// peekConn looks whether the idle connection has something to read: an end, an
+// error or bytes. None belongs there.
+func (o *Outbound) peekConn() {
+	if o.raw == nil {
 		return
 	}
-	if err := raw.Read(o.peek); err != nil {
+	if err := o.raw.Read(o.peek); err != nil {
 		o.stale = true
 	}
 }
