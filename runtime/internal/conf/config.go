@@ -141,6 +141,7 @@ type Issuer struct {
 	CertificateAlias string   // in Listener.TrustStore
 	JWKSURL          string
 	PublicKeyFile    string // PEM: a public key or a certificate
+	Algorithm        string // of PublicKeyFile or CertificateAlias; "": the key's usual ones
 	ConsumerKeyClaim string
 	Leeway           time.Duration // for exp and nbf
 }

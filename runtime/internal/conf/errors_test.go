@@ -195,6 +195,8 @@ func TestErrors(t *testing.T) {
 			want: "runtime: micro-gw.conf:4:1: jwtTokenConfig.0.certificateAlias: needs listenerConfig.trustStorePath"},
 		{name: "two keys", file: issuer + "audience = \"a\"\npublicKeyFile = \"key.pem\"\njwksURL = \"https://i/k\"\n",
 			want: "runtime: micro-gw.conf:4:1: jwtTokenConfig.0.publicKeyFile: there is jwksURL, too; only one of them can be used"},
+		{name: "algorithm beside a key set", file: issuer + "audience = \"a\"\nalgorithm = \"PS256\"\njwksURL = \"https://i/k\"\n",
+			want: "runtime: micro-gw.conf:4:1: jwtTokenConfig.0.algorithm: the keys behind jwksURL say their own algorithms"},
 		{name: "one issuer twice", file: issuer + "audience = \"a\"\npublicKeyFile = \"key.pem\"\n" + issuer + "audience = \"a\"\npublicKeyFile = \"key.pem\"\n",
 			want: "runtime: micro-gw.conf:6:1: jwtTokenConfig.1.issuer: \"i\" is the issuer of jwtTokenConfig.0, too; list all its keys in one key set, and name that by jwksURL"},
 		{name: "the development issuer", file: "[[jwtTokenConfig]]\nissuer = \"https://development.micro-gw.invalid\"\naudience = \"a\"\npublicKeyFile = \"key.pem\"\n",

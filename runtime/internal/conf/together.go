@@ -165,6 +165,9 @@ func (l *loader) checkIssuers() {
 		case is.CertificateAlias != "" && noStore:
 			fail("certificateAlias", "needs listenerConfig.trustStorePath")
 		}
+		if is.Algorithm != "" && is.JWKSURL != "" && !broken {
+			fail("algorithm", "the keys behind jwksURL say their own algorithms")
+		}
 		if u, err := url.Parse(is.JWKSURL); err == nil && u.Scheme == "http" && !loopback(u.Hostname()) {
 			at, name := where("jwksURL")
 			l.warn(at, name, "without TLS, whoever is in between can put in a key of his own")

@@ -87,7 +87,7 @@ func (is *issuers) keySet(i conf.Issuer, store *keys.Store) (keys.KeySet, error)
 		if err != nil {
 			return nil, fmt.Errorf("publicKeyFile: %w", err)
 		}
-		set, err := keys.FromPEM(data, "")
+		set, err := keys.FromPEM(data, i.Algorithm)
 		if err != nil {
 			return nil, fmt.Errorf("publicKeyFile: %s: %w", i.PublicKeyFile, err)
 		}
@@ -95,7 +95,7 @@ func (is *issuers) keySet(i conf.Issuer, store *keys.Store) (keys.KeySet, error)
 	case store == nil:
 		return nil, fmt.Errorf("certificateAlias: %q cannot be looked up: set listenerConfig.trustStorePath", i.CertificateAlias)
 	}
-	set, err := store.Keys(i.CertificateAlias, "")
+	set, err := store.Keys(i.CertificateAlias, i.Algorithm)
 	if err != nil {
 		return nil, fmt.Errorf("certificateAlias: %s: %w", is.cfg.Listener.TrustStore.Path, err)
 	}
