@@ -9,7 +9,8 @@
 //     the API's, else the servers of the operation or its path item, else the
 //     root's servers, else the default endpoint. Every absolute http or https
 //     server counts, and several are called in turn. A sandbox endpoint comes
-//     from extensions only.
+//     from extensions only, and an API that has nothing else does not get the
+//     default endpoint for production.
 //   - A relative server ("/v2") names no host. It gives the base path, and the
 //     calls go to the default endpoint: to its path if it has one, else to the
 //     server's path there. So http://127.0.0.1:9000 with the server /v2 becomes
@@ -296,7 +297,7 @@ func (a *api) interceptor(name *spec.Text, d artifactpb.InterceptorDirection) {
 		return
 	}
 	a.c.interceptors[key] = true
-	a.c.out.Interceptors = append(a.c.out.Interceptors, &artifactpb.Interceptor{Name: name.Value, Direction: d, Source: a.c.sources[a.doc.File]})
+	a.c.out.Interceptors = append(a.c.out.Interceptors, &artifactpb.Interceptor{Name: name.Value, Direction: d})
 }
 
 // basePath decides where the API is mounted.

@@ -32,31 +32,35 @@ func (a *api) route(op *spec.Operation, out *artifactpb.Operation) {
 	case api.Sandbox != nil:
 		out.SandboxCluster = a.extension(api.Sandbox, out.Id, sandbox, true)
 	}
-	// Servers stand in only where the author named no endpoint at all: an API
-	// that has a sandbox only must not be called in production.
-	if own.Production != nil || api.Production != nil || own.Sandbox != nil || api.Sandbox != nil {
-		return
+	if own.Production == nil && api.Production == nil {
+		out.ProductionCluster = a.fromServers(op, out)
 	}
-	out.ProductionCluster = a.fromServers(op, out)
 }
 
 func (a *api) fromServers(op *spec.Operation, out *artifactpb.Operation) uint32 {
+	// An API that has a sandbox only must not be called in production; the
+	// default endpoint is for those that name nothing.
+	fallback := a.c.in.DefaultEndpoint
+	onlySandbox := op.Extensions.Sandbox != nil || a.doc.Extensions.Sandbox != nil
+	if onlySandbox {
+		fallback = ""
+	}
 	if len(op.Servers) > 0 {
-		if c, ok := a.servers(op.Servers, out.Id+":production", "operation"); c != 0 || !ok {
+		if c, ok := a.servers(op.Servers, out.Id+":production", "operation", fallback); c != 0 || !ok {
 			return c
 		}
 	}
 	if len(a.doc.Servers) > 0 {
-		if c, ok := a.servers(a.doc.Servers, a.out.Id, "API"); c != 0 || !ok {
+		if c, ok := a.servers(a.doc.Servers, a.out.Id, "API", fallback); c != 0 || !ok {
 			return c
 		}
-	} else if a.c.in.DefaultEndpoint != "" {
+	} else if fallback != "" {
 		return a.cluster(&artifactpb.Cluster{
 			Name: a.out.Id, Environment: production, Balance: artifactpb.Balance_BALANCE_SINGLE,
-			Endpoints: []*artifactpb.Endpoint{{Url: a.c.in.DefaultEndpoint}},
+			Endpoints: []*artifactpb.Endpoint{{Url: fallback}},
 		})
 	}
-	if a.once("no endpoint") {
+	if !onlySandbox && a.once("no endpoint") {
 		a.noEndpoint(op, out)
 	}
 	return 0
@@ -95,8 +99,9 @@ func usable(servers []spec.Server) bool {
 }
 
 // servers makes a cluster of the servers that can be called, or returns 0. The
-// second result is false if one of them is wrong, which is reported.
-func (a *api) servers(servers []spec.Server, name, whose string) (uint32, bool) {
+// second result is false if one of them is wrong, which is reported. Relative ones are
+// taken as paths of the fallback, if there is one.
+func (a *api) servers(servers []spec.Server, name, whose, fallback string) (uint32, bool) {
 	cluster := &artifactpb.Cluster{Name: name, Environment: production}
 	relative := ""
 	for _, s := range servers {
@@ -136,10 +141,10 @@ func (a *api) servers(servers []spec.Server, name, whose string) (uint32, bool) 
 	}
 	switch len(cluster.Endpoints) {
 	case 0:
-		if relative == "" || a.c.in.DefaultEndpoint == "" {
+		if relative == "" || fallback == "" {
 			return 0, true
 		}
-		cluster.Endpoints = []*artifactpb.Endpoint{{Url: join(a.c.in.DefaultEndpoint, relative)}}
+		cluster.Endpoints = []*artifactpb.Endpoint{{Url: join(fallback, relative)}}
 		cluster.Balance = artifactpb.Balance_BALANCE_SINGLE
 	case 1:
 		cluster.Balance = artifactpb.Balance_BALANCE_SINGLE

@@ -19,8 +19,12 @@ func Nearest(word string, candidates []string) string {
 		if len(c) > 100 {
 			continue
 		}
+		limit := max(1, min(len(word), len(c))/3)
+		if abs(len(word)-len(c)) > limit {
+			continue // the distance is at least that
+		}
 		d := distance(fold(word), fold(c))
-		if limit := max(1, min(len(word), len(c))/3); d > limit || d >= bestDistance {
+		if d > limit || d >= bestDistance {
 			continue
 		}
 		best, bestDistance = c, d
@@ -35,6 +39,8 @@ func DidYouMean(word string, candidates []string) string {
 	}
 	return ""
 }
+
+func abs(n int) int { return max(n, -n) }
 
 func fold(s string) string {
 	return strings.ToLower(strings.ReplaceAll(s, "_", "-"))

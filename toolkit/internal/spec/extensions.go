@@ -604,8 +604,6 @@ func CheckURL(raw string) (clean, problem, hint string) {
 		return "", "credentials in a URL end up in logs", "use securityConfig"
 	case u.Fragment != "":
 		return "", fmt.Sprintf("%q has a fragment, which is never sent", raw), ""
-	case strings.ContainsAny(u.Host, "{}|\\^`\" <>"):
-		return "", fmt.Sprintf("%q is not a host", u.Host), ""
 	}
 	if port := u.Port(); port != "" {
 		if n, err := strconv.Atoi(port); err != nil || n < 1 || n > 65535 {

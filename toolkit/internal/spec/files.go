@@ -25,6 +25,7 @@ type file struct {
 	name       string
 	root       *tree.Node // nil if it could not be read
 	referenced bool       // a $ref leads into it
+	anchors    map[string]*tree.Node
 }
 
 // load reads a file. The first failure to read or parse it is reported at; a
@@ -106,7 +107,7 @@ func (fs *files) target(from *file, ref string, at diag.At) (*file, *tree.Node) 
 	}
 	pointer := unescape(fragment)
 	if pointer != "" && pointer[0] != '/' {
-		if n := anchor(f.root, pointer); n != nil {
+		if n := f.anchor(pointer); n != nil {
 			return f, n
 		}
 		fs.diags.ErrorHint(at, `what follows "#" is a path that begins with "/"`, "no %q in %s", "#"+pointer, f.name)
@@ -141,18 +142,23 @@ func where(f *file, pointer, lacks string) string {
 
 // anchor finds a schema by its $anchor or $dynamicAnchor (JSON Schema 2020-12,
 // section 8.2.2).
-func anchor(n *tree.Node, name string) *tree.Node {
+func (f *file) anchor(name string) *tree.Node {
+	if f.anchors == nil {
+		f.anchors = make(map[string]*tree.Node)
+		f.collect(f.root)
+	}
+	return f.anchors[name]
+}
+
+func (f *file) collect(n *tree.Node) {
 	for _, key := range []string{"$anchor", "$dynamicAnchor"} {
-		if a := n.Get(key); a != nil && a.Kind == tree.String && a.Text == name {
-			return n
+		if a := n.Get(key); a != nil && a.Kind == tree.String && f.anchors[a.Text] == nil {
+			f.anchors[a.Text] = n
 		}
 	}
 	for _, item := range n.Items {
-		if found := anchor(item, name); found != nil {
-			return found
-		}
+		f.collect(item)
 	}
-	return nil
 }
 
 // unescape decodes the percent escapes of a reference, where they are any.

@@ -2,6 +2,7 @@ package tree_test
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"reflect"
 	"strings"
@@ -207,7 +208,12 @@ func FuzzParse(f *testing.F) {
 		}
 		out := n.AppendJSON(nil)
 		var got any
-		if err := json.Unmarshal(out, &got); err != nil {
+		err := json.Unmarshal(out, &got)
+		var number *json.UnmarshalTypeError
+		if errors.As(err, &number) {
+			return // 1e444 is JSON, but nothing that Go can compare
+		}
+		if err != nil {
 			t.Fatalf("%s: %v", out, err)
 		}
 		if asJSON {
