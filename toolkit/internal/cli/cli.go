@@ -17,6 +17,7 @@ import (
 	"os/signal"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -33,9 +34,13 @@ const (
 // the exit code.
 func Main() int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	// After the first signal the second one ends the process as usual: nobody
-	// shall be kept waiting by a shutdown that hangs.
-	context.AfterFunc(ctx, stop)
+	// Some programs that start others (timeout, go run, a terminal) send one
+	// signal twice, so a second one counts a moment later only. Then it ends the
+	// process as usual: nobody shall be kept waiting by a shutdown that hangs.
+	context.AfterFunc(ctx, func() {
+		time.Sleep(time.Second)
+		stop()
+	})
 	return Run(ctx, os.Args[1:], os.Stdout, os.Stderr)
 }
 
