@@ -159,7 +159,7 @@ func (h *handler) ready(w http.ResponseWriter, _ *http.Request) {
 		r.Reasons = append(r.Reasons, "the gateway is shutting down")
 	}
 	if s.Development {
-		r.Warnings = append(r.Warnings, "development mode: tokens signed by the project's development key are accepted")
+		r.Warnings = append(r.Warnings, "development mode: tokens signed with the project's development key, if it has one, are accepted")
 	}
 	if s.Refused != "" {
 		r.Warnings = append(r.Warnings, "an artifact was refused, the one before it is served: "+s.Refused)

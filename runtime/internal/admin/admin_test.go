@@ -76,7 +76,7 @@ func TestReady(t *testing.T) {
 			[]string{`the keys of issuer "https://a" were never loaded`, `the keys of issuer "https://b" were never loaded`}, nil},
 		{"no issuers", func(s *admin.State) { s.KeySets = nil }, 200, nil, nil},
 		{"development", func(s *admin.State) { s.Development = true }, 200, nil,
-			[]string{"development mode: tokens signed by the project's development key are accepted"}},
+			[]string{"development mode: tokens signed with the project's development key, if it has one, are accepted"}},
 		{"artifact refused", func(s *admin.State) { s.Refused = "x.mgw: truncated" }, 200, nil,
 			[]string{"an artifact was refused, the one before it is served: x.mgw: truncated"}},
 		{"disk full", func(s *admin.State) { s.LogLinesDropped = 3 }, 200, nil, []string{"3 access log lines could not be written"}},

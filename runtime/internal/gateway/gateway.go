@@ -22,6 +22,7 @@ import (
 	"net/http"
 	"os"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -182,7 +183,11 @@ func logger(w io.Writer, c *conf.Log) *slog.Logger {
 func (g *gateway) warnings() []string {
 	w := append([]string(nil), g.cfg.Warnings...)
 	w = append(w, g.warn...)
-	s := g.serving.Load()
+	return append(w, g.warningsOf(g.serving.Load())...)
+}
+
+// warningsOf is those that depend on the artifact.
+func (g *gateway) warningsOf(s *serving) (w []string) {
 	switch {
 	case g.cfg.Development && s.developmentKey:
 		w = append(w, "DEVELOPMENT MODE: every token signed with the project's development key is accepted. "+
@@ -356,6 +361,12 @@ func (g *gateway) reload(why string) {
 		return
 	}
 	g.serve(next)
+	before := g.warningsOf(old)
+	for _, w := range g.warningsOf(next) {
+		if !slices.Contains(before, w) {
+			g.log.Warn(w)
+		}
+	}
 	g.log.Info("artifact swapped", append(next.attrs(), "reason", why, "before", old.digest())...)
 }
 

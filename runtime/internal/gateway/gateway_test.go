@@ -591,7 +591,7 @@ func TestBadArtifactIsRefused(t *testing.T) {
 	}
 	g.signals <- syscall.SIGHUP
 	g.untilLogged(`msg="artifact unchanged"`)
-	g.expect("http://"+g.at.Admin+"/ready", 200, `"warnings": \[\]`)
+	g.expect("http://"+g.at.Admin+"/ready", 200, `"warnings": \[\s+"development mode[^"]*"\s+\]`)
 	g.expect("http://"+g.at.HTTP+"/v1/open", 200, "^up ")
 }
 

@@ -134,12 +134,11 @@ func plural(n int, word string) string {
 // State implements admin.Source.
 func (g *gateway) State() admin.State {
 	s := admin.State{
-		KeySets: g.issuers.state(), Draining: g.draining.Load(), Started: g.started.UTC(),
+		KeySets: g.issuers.state(), Draining: g.draining.Load(), Development: g.cfg.Development, Started: g.started.UTC(),
 	}
 	if now := g.serving.Load(); now != nil {
 		identity := now.identity
 		s.Artifact = &identity
-		s.Development = g.cfg.Development && now.developmentKey
 	}
 	if text := g.refused.Load(); text != nil {
 		s.Refused = *text

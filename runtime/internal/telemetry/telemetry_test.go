@@ -151,17 +151,23 @@ func checkLine(t *testing.T, format telemetry.Format, line string) {
 func FuzzRecord(f *testing.F) {
 	f.Add([]byte("GET"), []byte("/a?b"), []byte("curl"), []byte("http://u:s3cret@h/"))
 	f.Add([]byte("\""), []byte("http://u:s3cret@h/"), []byte("\\"), []byte("\xf0\x9f\x98\x80"))
-	dir := f.TempDir()
+	path := filepath.Join(f.TempDir(), "access.log")
+	logs := map[telemetry.Format]*telemetry.AccessLog{}
+	for _, format := range []telemetry.Format{telemetry.Combined, telemetry.JSON} {
+		logs[format] = open(f, telemetry.AccessLogOptions{Path: path, Format: format})
+	}
 	f.Fuzz(func(t *testing.T, method, target, agent, ref []byte) {
-		for _, format := range []telemetry.Format{telemetry.Combined, telemetry.JSON} {
+		for format, l := range logs {
 			x := &exchange.Exchange{Method: method, Target: target, Start: began}
 			x.Request.Add([]byte("User-Agent"), agent)
 			x.Request.Add([]byte("Referer"), ref)
-			path := filepath.Join(dir, "access.log")
-			os.Remove(path)
-			l := open(t, telemetry.AccessLogOptions{Path: path, Format: format})
+			if err := os.Truncate(path, 0); err != nil {
+				t.Fatal(err)
+			}
 			l.Log(x, began)
-			l.Close()
+			if err := l.Flush(); err != nil {
+				t.Fatal(err)
+			}
 			line := read(t, path)
 			if bytes.Contains(append(append(method, agent...), ref...), []byte("s3cret")) || bytes.HasPrefix(target, []byte("/")) {
 				line = strings.ReplaceAll(line, "s3cret", "") // sent where it may be written
