@@ -232,6 +232,9 @@ func (g *gateway) run(ctx context.Context) (err error) {
 			}
 		})
 	}
+	if adminListener == nil && g.cfg.Admin.Address != "" {
+		g.log.Warn("no admin port: "+g.cfg.Admin.Address+" is in use by another process; set admin.address to have one", "missing", "/health /ready /version /routes")
+	}
 	if adminListener != nil {
 		addresses.Admin = adminListener.Addr().String()
 		server := newAdminServer(admin.Handler(g), g.log)

@@ -18,7 +18,8 @@ type listener struct {
 }
 
 // listenAll binds the ports that c asks for, of which there is at least one for
-// APIs, or none at all.
+// APIs, or none at all. There is no admin listener if its default address is
+// taken.
 func listenAll(c *conf.Config) (api []listener, admin net.Listener, err error) {
 	defer func() {
 		if err != nil {
@@ -50,8 +51,16 @@ func listenAll(c *conf.Config) (api []listener, admin net.Listener, err error) {
 	if c.Admin.Address != "" {
 		admin, err = bind("admin.address", c.Admin.Address)
 	}
+	if err != nil && c.Source("admin.address") == "default" && errors.Is(err, errInUse) {
+		// Nobody asked for that address, and APIs can be served without it:
+		// the second gateway on a machine shall not need a conf to start.
+		return api, nil, nil
+	}
 	return api, admin, err
 }
+
+// errInUse says that somebody else listens there.
+var errInUse = errors.New("is in use by another process")
 
 // bind listens on a TCP address; its error names the address and the conf key
 // that it is from.
@@ -67,7 +76,7 @@ func bind(key, address string) (net.Listener, error) {
 	case err == nil:
 		return l, nil
 	case errors.Is(err, syscall.EADDRINUSE):
-		return nil, fmt.Errorf("%s: %s is in use by another process", key, address)
+		return nil, fmt.Errorf("%s: %s %w", key, address, errInUse)
 	case errors.Is(err, syscall.EACCES):
 		return nil, fmt.Errorf("%s: %s: no permission to listen there (a port below 1024 needs a privilege)", key, address)
 	case errors.Is(err, syscall.EADDRNOTAVAIL):

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/microgw/microgw/pkg/artifact"
@@ -52,6 +53,7 @@ func (g *gateway) load() (*serving, error) {
 		RemoveAuthHeader: g.cfg.Auth.RemoveHeader,
 		Upstream:         g.upstreamOptions(),
 		Overrides:        g.cfg.Overrides,
+		Stray:            g.strayOverride,
 	})
 	if err != nil {
 		return nil, err
@@ -183,6 +185,18 @@ func (g *gateway) newEngine() *engine.Engine {
 		}
 	})
 	return e
+}
+
+// strayOverride judges an override that nothing in the artifact listens to. A
+// variable of the environment may be meant for somebody else; whoever writes
+// one in the file or on the command line means us.
+func (g *gateway) strayOverride(name string) error {
+	source := g.cfg.Source(name)
+	if !strings.HasPrefix(source, "env ") {
+		return errors.New(source)
+	}
+	g.log.Warn("variable of the environment has no effect: no endpoint of the artifact has that name", "variable", name)
+	return nil
 }
 
 func (g *gateway) serverOptions() http1.Options {

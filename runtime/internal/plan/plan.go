@@ -34,6 +34,9 @@ type Options struct {
 	// Overrides are conf values by names made of an API's or endpoint's name:
 	// NAME_prod_endpoint_0, NAME_sand_basic_password and so on.
 	Overrides map[string]string
+	// Stray is told of overrides that nothing in the artifact listens to. It
+	// returns an error if that is one, nil to let it pass. Nil: it is one.
+	Stray func(name string) error
 }
 
 // Build makes the table of routes. Errors say what in the artifact or in the
@@ -85,12 +88,12 @@ func (b *builder) makeClusters() error {
 			}
 			s.URLs = append(s.URLs, u)
 		}
-		user, userSet := b.override(prefix + "_basic_username")
-		password, _ := b.override(prefix + "_basic_password")
-		if a := c.GetAuth(); a != nil && a.GetType() == artifactpb.UpstreamAuthType_UPSTREAM_AUTH_TYPE_BASIC {
-			if !userSet {
+		if a := c.GetAuth(); a.GetType() == artifactpb.UpstreamAuthType_UPSTREAM_AUTH_TYPE_BASIC {
+			user, ok := b.override(prefix + "_basic_username")
+			if !ok {
 				user = a.GetUsername()
 			}
+			password, _ := b.override(prefix + "_basic_password")
 			s.Authorization = "Basic " + base64.StdEncoding.EncodeToString([]byte(user+":"+password))
 		}
 		if ms := c.GetResilience().GetTimeoutMs(); ms > 0 {
@@ -118,9 +121,14 @@ func (b *builder) override(name string) (string, bool) {
 func (b *builder) unusedOverrides() error {
 	var names []string
 	for name := range b.o.Overrides {
-		if !b.used[name] && !strings.HasSuffix(name, "_etcdKey") {
-			names = append(names, name)
+		// Keys of etcd are for later; conf has said so.
+		if b.used[name] || strings.HasSuffix(name, "_etcdKey") {
+			continue
 		}
+		if b.o.Stray != nil && b.o.Stray(name) == nil {
+			continue
+		}
+		names = append(names, name)
 	}
 	if len(names) == 0 {
 		return nil
@@ -130,7 +138,7 @@ func (b *builder) unusedOverrides() error {
 	for _, c := range b.f.GetClusters() {
 		known = append(known, c.GetName()+"_"+environment(c.GetEnvironment()))
 	}
-	return fmt.Errorf("conf: %s: no endpoint of %s has that name; there are: %s",
+	return fmt.Errorf("%s: nothing in %s is overridden by it; its endpoints are: %s",
 		strings.Join(names, ", "), b.f.Path, strings.Join(known, ", "))
 }
 
