@@ -450,7 +450,7 @@ func listHas(list []byte, lower string) bool {
 }
 
 func isTokenList(list []byte) bool {
-	for len(list) > 0 {
+	for more := true; more; more = len(list) > 0 {
 		var m []byte
 		m, list = nextToken(list)
 		if len(m) == 0 {
