@@ -196,4 +196,3 @@ func TestPrivateDevelopmentKey(t *testing.T) {
 		t.Errorf("%v, %v", res.Diagnostics, err)
 	}
 }
-

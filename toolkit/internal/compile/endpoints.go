@@ -137,7 +137,7 @@ func (a *api) servers(servers []spec.Server, name, whose, fallback string) (uint
 			}
 			return 0, false
 		}
-		cluster.Endpoints = append(cluster.Endpoints, &artifactpb.Endpoint{Url: strings.TrimRight(clean, "/")})
+		cluster.Endpoints = append(cluster.Endpoints, &artifactpb.Endpoint{Url: clean})
 	}
 	switch len(cluster.Endpoints) {
 	case 0:

@@ -99,12 +99,9 @@ func (p *Project) Definitions() ([]string, error) {
 			default:
 				return nil
 			}
-			// A link counts as what it leads to, if that is in the project.
-			info, err := p.root.Stat(name)
-			if err != nil {
-				return err
-			}
-			if !info.Mode().IsRegular() {
+			// A link counts as what it leads to. One that leads out of the
+			// project, or nowhere, fails when it is read.
+			if info, err := p.root.Stat(name); err == nil && !info.Mode().IsRegular() {
 				return nil
 			}
 			if len(files) == maxFiles {

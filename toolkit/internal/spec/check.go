@@ -153,8 +153,11 @@ func pointerPlace(n *tree.Node, pointer string) *place {
 
 func (s *shape) String() string {
 	text := s.kind.String()
-	if s.any {
+	switch {
+	case s.any:
 		text = "anything"
+	case s.count:
+		text = "a whole number from 0"
 	}
 	if s.or != nil {
 		text += " or " + s.or.String()
@@ -185,7 +188,7 @@ func (c *checker) value(n *tree.Node, s *shape, p *place, f *file) bool {
 	if s.kind == tree.Bool && n.Kind == tree.String && c.truth(n, p) {
 		return true
 	}
-	if !s.fits(n) {
+	if !s.fits(n) || s.count && !whole(n) {
 		return false
 	}
 	for s.or != nil && n.Kind != s.kind && s.or.fits(n) {
@@ -221,6 +224,17 @@ func (c *checker) value(n *tree.Node, s *shape, p *place, f *file) bool {
 		}
 	}
 	return true
+}
+
+// whole reports whether n is a whole number from 0, and mends "3.0", which is
+// one as well (JSON Schema 2020-12, section 4.2.3) but not for every reader.
+func whole(n *tree.Node) bool {
+	text, zeros, point := strings.Cut(n.Text, ".")
+	if point && strings.Trim(zeros, "0") == "" {
+		n.Text = text
+	}
+	_, err := strconv.ParseUint(n.Text, 10, 63)
+	return err == nil
 }
 
 // truth reads a boolean that was written as text: in quotes, or in the words of
@@ -291,7 +305,11 @@ func (c *checker) object(n *tree.Node, o *object, p *place, f *file) {
 				c.diags.Errorf(item.At(p.key(name).String()), "want %s, not %s", s, item.Describe())
 				continue
 			}
-			what := fmt.Sprintf("want %s, not %s: the key is ignored", s, item.Kind)
+			found := item.Kind.String()
+			if item.Kind == tree.Number {
+				found = item.Describe()
+			}
+			what := fmt.Sprintf("want %s, not %s: the key is ignored", s, found)
 			c.again(o.name, name, what, func() diag.At { return item.At(p.key(name).String()) }, "")
 			drop = append(drop, i)
 		case isExtension(name):

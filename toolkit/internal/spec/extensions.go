@@ -581,7 +581,8 @@ func (r *reader) url(n *tree.Node, p *place) *EndpointURL {
 }
 
 // CheckURL says what is wrong with the URL of an upstream, or returns it as it
-// is to be used.
+// is to be used: without a slash at the end of its path, since the paths of
+// operations begin with one.
 func CheckURL(raw string) (clean, problem, hint string) {
 	u, err := url.Parse(raw)
 	switch {
@@ -610,6 +611,7 @@ func CheckURL(raw string) (clean, problem, hint string) {
 			return "", fmt.Sprintf("%s is not a port", port), ""
 		}
 	}
+	u.Path, u.RawPath = strings.TrimRight(u.Path, "/"), strings.TrimRight(u.RawPath, "/")
 	return u.String(), "", ""
 }
 

@@ -12,7 +12,8 @@ import (
 // (a "$ref" inside of an example is data, not a reference).
 //
 // A line is "Name flags: key:type key:type ...". Types are string, bool,
-// number, any, Name (an object), [type] (a list), {type} (a map), and type|type.
+// number, count (a whole number from 0), any, Name (an object), [type] (a list),
+// {type} (a map), and type|type.
 // Flags:
 //
 //	ref      a $ref may stand in its place
@@ -34,13 +35,13 @@ ExternalDocs: description:string url:string
 Paths paths map=PathItem:
 PathItem ref: get:Operation put:Operation post:Operation delete:Operation options:Operation head:Operation patch:Operation parameters:[Parameter]
 Operation: tags:[string] summary:string description:string externalDocs:ExternalDocs operationId:string consumes:[string] produces:[string] parameters:[Parameter] responses:Responses schemes:[string] deprecated:bool security:any
-Parameter ref soft in=parameters: name:string in:string description:string required:bool schema:Schema type:string format:string allowEmptyValue:bool items:Items collectionFormat:string default:any maximum:number exclusiveMaximum:bool minimum:number exclusiveMinimum:bool maxLength:number minLength:number pattern:string maxItems:number minItems:number uniqueItems:bool enum:[any] multipleOf:number
-Items soft: type:string format:string items:Items collectionFormat:string default:any maximum:number exclusiveMaximum:bool minimum:number exclusiveMinimum:bool maxLength:number minLength:number pattern:string maxItems:number minItems:number uniqueItems:bool enum:[any] multipleOf:number
+Parameter ref soft in=parameters: name:string in:string description:string required:bool schema:Schema type:string format:string allowEmptyValue:bool items:Items collectionFormat:string default:any maximum:number exclusiveMaximum:bool minimum:number exclusiveMinimum:bool maxLength:count minLength:count pattern:string maxItems:count minItems:count uniqueItems:bool enum:[any] multipleOf:number
+Items soft: type:string format:string items:Items collectionFormat:string default:any maximum:number exclusiveMaximum:bool minimum:number exclusiveMinimum:bool maxLength:count minLength:count pattern:string maxItems:count minItems:count uniqueItems:bool enum:[any] multipleOf:number
 Responses map=Response:
 Response ref in=responses: description:string schema:Schema headers:{Header} examples:any
-Header soft: description:string type:string format:string items:Items collectionFormat:string default:any maximum:number exclusiveMaximum:bool minimum:number exclusiveMinimum:bool maxLength:number minLength:number pattern:string maxItems:number minItems:number uniqueItems:bool enum:[any] multipleOf:number
+Header soft: description:string type:string format:string items:Items collectionFormat:string default:any maximum:number exclusiveMaximum:bool minimum:number exclusiveMinimum:bool maxLength:count minLength:count pattern:string maxItems:count minItems:count uniqueItems:bool enum:[any] multipleOf:number
 Tag: name:string description:string externalDocs:ExternalDocs
-Schema ref soft in=definitions: format:string title:string description:string default:any multipleOf:number maximum:number exclusiveMaximum:bool minimum:number exclusiveMinimum:bool maxLength:number minLength:number pattern:string maxItems:number minItems:number uniqueItems:bool maxProperties:number minProperties:number required:[string] enum:[any] type:string items:Schema allOf:[Schema] properties:{Schema} additionalProperties:Schema|bool discriminator:string readOnly:bool xml:XML externalDocs:ExternalDocs example:any
+Schema ref soft in=definitions: format:string title:string description:string default:any multipleOf:number maximum:number exclusiveMaximum:bool minimum:number exclusiveMinimum:bool maxLength:count minLength:count pattern:string maxItems:count minItems:count uniqueItems:bool maxProperties:count minProperties:count required:[string] enum:[any] type:string items:Schema allOf:[Schema] properties:{Schema} additionalProperties:Schema|bool discriminator:string readOnly:bool xml:XML externalDocs:ExternalDocs example:any
 XML soft: name:string namespace:string prefix:string attribute:bool wrapped:bool
 SecurityScheme: type:string description:string name:string in:string flow:string authorizationUrl:string tokenUrl:string scopes:{string}
 `
@@ -68,7 +69,7 @@ Example ref soft in=examples: summary:string description:string value:any extern
 Link ref soft in=links: operationRef:string operationId:string parameters:any requestBody:any description:string server:Server
 Header ref soft in=headers: description:string required:bool deprecated:bool allowEmptyValue:bool style:string explode:bool allowReserved:bool schema:Schema example:any examples:{Example} content:{MediaType}
 Tag: name:string description:string externalDocs:ExternalDocs
-Schema ref soft in=schemas: title:string multipleOf:number maximum:number exclusiveMaximum:bool minimum:number exclusiveMinimum:bool maxLength:number minLength:number pattern:string maxItems:number minItems:number uniqueItems:bool maxProperties:number minProperties:number required:[string] enum:[any] type:string not:Schema allOf:[Schema] oneOf:[Schema] anyOf:[Schema] items:Schema properties:{Schema} additionalProperties:Schema|bool description:string format:string default:any nullable:bool discriminator:Discriminator readOnly:bool writeOnly:bool xml:XML externalDocs:ExternalDocs example:any deprecated:bool
+Schema ref soft in=schemas: title:string multipleOf:number maximum:number exclusiveMaximum:bool minimum:number exclusiveMinimum:bool maxLength:count minLength:count pattern:string maxItems:count minItems:count uniqueItems:bool maxProperties:count minProperties:count required:[string] enum:[any] type:string not:Schema allOf:[Schema] oneOf:[Schema] anyOf:[Schema] items:Schema properties:{Schema} additionalProperties:Schema|bool description:string format:string default:any nullable:bool discriminator:Discriminator readOnly:bool writeOnly:bool xml:XML externalDocs:ExternalDocs example:any deprecated:bool
 Discriminator soft: propertyName:string mapping:{string}
 XML soft: name:string namespace:string prefix:string attribute:bool wrapped:bool
 SecurityScheme ref in=securitySchemes: type:string description:string name:string in:string scheme:string bearerFormat:string flows:OAuthFlows openIdConnectUrl:string
@@ -83,13 +84,14 @@ Info: title:string summary:string description:string termsOfService:string conta
 License: name:string identifier:string url:string
 Components: schemas:{Schema} responses:{Response} parameters:{Parameter} examples:{Example} requestBodies:{RequestBody} headers:{Header} securitySchemes:{SecurityScheme} links:{Link} callbacks:{Callback} pathItems:{PathItem}
 PathItem ref in=pathItems: summary:string description:string get:Operation put:Operation post:Operation delete:Operation options:Operation head:Operation patch:Operation trace:Operation servers:[Server] parameters:[Parameter]
-Schema ref bool soft open in=schemas: $schema:string $id:string $anchor:string $dynamicRef:string $dynamicAnchor:string $comment:string $vocabulary:any $defs:{Schema} title:string multipleOf:number maximum:number exclusiveMaximum:number minimum:number exclusiveMinimum:number maxLength:number minLength:number pattern:string maxItems:number minItems:number uniqueItems:bool maxContains:number minContains:number maxProperties:number minProperties:number required:[string] dependentRequired:{[string]} enum:[any] const:any type:string|[string] allOf:[Schema] oneOf:[Schema] anyOf:[Schema] not:Schema if:Schema then:Schema else:Schema dependentSchemas:{Schema} prefixItems:[Schema] items:Schema contains:Schema properties:{Schema} patternProperties:{Schema} additionalProperties:Schema propertyNames:Schema unevaluatedItems:Schema unevaluatedProperties:Schema contentMediaType:string contentEncoding:string contentSchema:Schema description:string format:string default:any discriminator:Discriminator readOnly:bool writeOnly:bool xml:XML externalDocs:ExternalDocs example:any examples:[any] deprecated:bool
+Schema ref bool soft open in=schemas: $schema:string $id:string $anchor:string $dynamicRef:string $dynamicAnchor:string $comment:string $vocabulary:any $defs:{Schema} title:string multipleOf:number maximum:number exclusiveMaximum:number minimum:number exclusiveMinimum:number maxLength:count minLength:count pattern:string maxItems:count minItems:count uniqueItems:bool maxContains:count minContains:count maxProperties:count minProperties:count required:[string] dependentRequired:{[string]} enum:[any] const:any type:string|[string] allOf:[Schema] oneOf:[Schema] anyOf:[Schema] not:Schema if:Schema then:Schema else:Schema dependentSchemas:{Schema} prefixItems:[Schema] items:Schema contains:Schema properties:{Schema} patternProperties:{Schema} additionalProperties:Schema propertyNames:Schema unevaluatedItems:Schema unevaluatedProperties:Schema contentMediaType:string contentEncoding:string contentSchema:Schema description:string format:string default:any discriminator:Discriminator readOnly:bool writeOnly:bool xml:XML externalDocs:ExternalDocs example:any examples:[any] deprecated:bool
 `
 
 // A shape is what may stand in a place: exactly one alternative in almost all.
 type shape struct {
 	kind   tree.Kind // String, Bool, Number, Array, Object
 	any    bool
+	count  bool    // a whole number from 0
 	elem   *shape  // of a list or a map
 	object *object // of an object with a table
 	or     *shape
@@ -182,6 +184,8 @@ func (g *grammar) shape(typ string) *shape {
 		return &shape{kind: tree.Bool}
 	case typ == "number":
 		return &shape{kind: tree.Number}
+	case typ == "count":
+		return &shape{kind: tree.Number, count: true}
 	case typ[0] == '[':
 		return &shape{kind: tree.Array, elem: g.shape(typ[1 : len(typ)-1])}
 	case typ[0] == '{':

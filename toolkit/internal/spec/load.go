@@ -52,9 +52,8 @@ func isDefinition(root *tree.Node) bool {
 	return root.Kind == tree.Object && (root.Find("openapi") >= 0 || root.Find("swagger") >= 0)
 }
 
-// guard reads one definition. Converting Swagger 2.0 runs through a library
-// that was not made for hostile input; what it cannot digest is an error of the
-// document, with a name, and never the end of the build.
+// guard reads one definition. A panic would be our own mistake; the author gets
+// to know which document brings it out, and the others are still read.
 func guard(fs *files, f *file, l *diag.List) (doc *Document) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -121,10 +120,10 @@ func load(fs *files, f *file, l *diag.List) *Document {
 	if c.outside {
 		root = c.bundle()
 	}
-	doc.JSON = root.AppendJSON(nil)
 	if kind == Swagger20 {
-		doc.JSON = convert(doc.JSON, doc.At, l)
+		root = c.convert(root)
 	}
+	doc.JSON = root.AppendJSON(nil)
 	return doc
 }
 

@@ -130,3 +130,47 @@ func BenchmarkGitHub(b *testing.B) {
 		spec.Load([]string{"a.json"}, func(string) ([]byte, error) { return data, nil }, &l)
 	}
 }
+
+// What Swagger 2.0 becomes. Each line is what follows the head of a definition,
+// and what is carried of it beside the head.
+func TestSwagger2(t *testing.T) {
+	const head = "swagger: '2.0'\ninfo: {title: A, version: '1'}\nhost: h\n"
+	for _, c := range []struct{ in, want string }{
+		{"paths: {}", `"components":{"schemas":{}},"paths":{}`},
+		{"paths: {x-p: 2, /a: {x-q: 1, get: {x-r: [1], responses: {x-s: 1, 200: {description: 5}}}}}",
+			`"components":{"schemas":{}},"paths":{"/a":{"get":{"responses":{"200":{"description":"5"},"x-s":1},"x-r":[1]},"x-q":1},"x-p":2}`},
+		{"paths: {/a: {$ref: '#/x-items/a'}}\nx-items: {a: {get: {responses: {}}}}",
+			`"components":{"schemas":{}},"paths":{"/a":{"get":{"responses":{}}}},"x-items":{"a":{"get":{"responses":{}}}}`},
+		{"paths: {/a: {parameters: [{name: a, in: body, schema: {type: object}}], post: {responses: {default: {}}}, put: {consumes: [text/a, text/b], parameters: [{name: b, in: body, required: true}], responses: {}}}}",
+			`"components":{"schemas":{}},"paths":{"/a":{"post":{"requestBody":{"content":{"application/json":{"schema":{"type":"object"}}}},"responses":{"default":{"description":""}}},"put":{"requestBody":{"content":{"text/a":{},"text/b":{}},"required":true},"responses":{}}}}`},
+		{"consumes: [application/x-www-form-urlencoded]\npaths: {/a: {post: {parameters: [{name: f, in: formData, type: file, required: true}, {name: g, in: formData, type: string, description: d}], responses: {}}}}",
+			`"components":{"schemas":{}},"paths":{"/a":{"post":{"requestBody":{"content":{"multipart/form-data":{"schema":{"properties":{"f":{"format":"binary","type":"string"},"g":{"description":"d","type":"string"}},"required":["f"],"type":"object"}}},"required":true},"responses":{}}}}`},
+		{"paths: {/a: {get: {parameters: [{$ref: '#/parameters/P'}, {name: q, in: query, type: array, items: {type: string, collectionFormat: csv}, collectionFormat: pipes}, {name: r, in: path, type: array, items: {type: integer}}], responses: {}}}}\nparameters: {P: {name: p, in: query, type: string, enum: [a], default: a}}",
+			`"components":{"parameters":{"P":{"in":"query","name":"p","schema":{"default":"a","enum":["a"],"type":"string"}}},"schemas":{}},"paths":{"/a":{"get":{"parameters":[{"$ref":"#/components/parameters/P"},{"explode":false,"in":"query","name":"q","schema":{"items":{"type":"string"},"type":"array"},"style":"pipeDelimited"},{"in":"path","name":"r","required":true,"schema":{"items":{"type":"integer"},"type":"array"}}],"responses":{}}}}`},
+		{"paths: {/a: {get: {responses: {200: {$ref: '#/responses/R'}}}}}\nproduces: [text/x]\nresponses: {R: {description: d, schema: {type: file}, headers: {X: {type: integer}}, examples: {text/y: 1}}}",
+			`"components":{"responses":{"R":{"content":{"text/x":{"schema":{"format":"binary","type":"string"}},"text/y":{"example":1}},"description":"d","headers":{"X":{"schema":{"type":"integer"}}}}},"schemas":{}},"paths":{"/a":{"get":{"responses":{"200":{"$ref":"#/components/responses/R"}}}}}`},
+		{"paths: {/a: {get: {responses: {200: {description: x, schema: {$ref: '#/paths/~1a/get/responses/201/schema'}}, 201: {description: y, schema: {properties: {me: {$ref: '#/paths/~1a/get/responses/201/schema'}}}}}}}}",
+			`"components":{"schemas":{"paths__1a_get_responses_201_schema":{"properties":{"me":{"$ref":"#/components/schemas/paths__1a_get_responses_201_schema"}}}}},"paths":{"/a":{"get":{"responses":{"200":{"content":{"application/json":{"schema":{"$ref":"#/components/schemas/paths__1a_get_responses_201_schema"}}},"description":"x"},"201":{"content":{"application/json":{"schema":{"properties":{"me":{"$ref":"#/components/schemas/paths__1a_get_responses_201_schema"}}}}},"description":"y"}}}}}`},
+		{"paths: {}\ndefinitions: {D: {discriminator: kind, properties: {kind: {type: string, x-nullable: true}, items: {type: array, items: {$ref: '#/definitions/D'}}}, allOf: [{$ref: '#/definitions/E'}], additionalProperties: true}, E: {additionalProperties: {type: string, maxLength: 1.5, minLength: 2.0}}}",
+			`"components":{"schemas":{"D":{"additionalProperties":true,"allOf":[{"$ref":"#/components/schemas/E"}],"discriminator":{"propertyName":"kind"},"properties":{"items":{"items":{"$ref":"#/components/schemas/D"},"type":"array"},"kind":{"nullable":true,"type":"string"}}},"E":{"additionalProperties":{"minLength":2,"type":"string"}}}},"paths":{}`},
+		{"paths: {}\nsecurityDefinitions: {a: {type: oauth2, flow: accessCode, tokenUrl: 't', authorizationUrl: 'a', scopes: {r: r}}, b: {type: basic}, i: {type: oauth2, flow: implicit, authorizationUrl: 'a'}, k: {type: apiKey, in: query, name: k}}",
+			`"components":{"schemas":{},"securitySchemes":{"a":{"flows":{"authorizationCode":{"authorizationUrl":"a","scopes":{"r":"r"},"tokenUrl":"t"}},"type":"oauth2"},"b":{"scheme":"basic","type":"http"},"i":{"flows":{"implicit":{"authorizationUrl":"a","scopes":{}}},"type":"oauth2"},"k":{"in":"query","name":"k","type":"apiKey"}}},"paths":{}`},
+	} {
+		var l diag.List
+		docs := spec.Load([]string{"a.yaml"}, func(string) ([]byte, error) { return []byte(head + c.in + "\n"), nil }, &l)
+		if l.HasErrors() {
+			t.Errorf("%s: %v", c.in, l)
+			continue
+		}
+		got := string(docs[0].JSON)
+		for _, same := range []string{`"info":{"title":"A","version":"1"},`, `"openapi":"3.0.3",`, `,"servers":[{"url":"https://h"}]`} {
+			got = strings.Replace(got, same, "", 1)
+		}
+		if got = strings.TrimSuffix(strings.TrimPrefix(got, "{"), "}"); got != c.want {
+			t.Errorf("%s:\n got %s\nwant %s", c.in, got, c.want)
+		}
+		if _, err := openapi3.NewLoader().LoadFromData(docs[0].JSON); err != nil {
+			t.Errorf("%s: %v", c.in, err)
+		}
+	}
+}

@@ -1,0 +1,83 @@
+package policies_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/microgw/microgw/toolkit/internal/diag"
+	"github.com/microgw/microgw/toolkit/internal/policies"
+)
+
+// Mistakes are in the table of package build.
+
+func TestParse(t *testing.T) {
+	const text = `resourcePolicies:
+  - 10kPerMin:
+      count: 10000
+      unitTime: 1
+      timeUnit: min
+  - {name: flat, count: 1, unitTime: 30, timeUnit: SEC}
+  - two: {count: 2, unitTime: 1, timeUnit: hour}
+    three: {count: 3, unitTime: 1, timeUnit: Day}
+applicationPolicies:
+subscriptionPolicies:
+  - "odd. {name}": {count: 4, unitTime: 2, timeUnit: week, stopOnQuota: false}
+  - two: {count: 5, unitTime: 1, timeUnit: month}
+  - y: {count: 6, unitTime: 1, timeUnit: year, stopOnQuota: true}
+`
+	var l diag.List
+	f := policies.Parse("policy.yaml", []byte(text), &l)
+	if len(l) > 0 {
+		t.Error(l)
+	}
+	var got []string
+	for _, p := range f.Policies {
+		got = append(got, fmt.Sprintf("%s %q %d/%ds %v %s", p.Kind, p.Name, p.Count, p.WindowMillis/1000, p.StopOnQuota, p.At))
+	}
+	want := `resource "10kPerMin" 10000/60s true policy.yaml:2:5
+resource "flat" 1/30s true policy.yaml:6:12
+resource "two" 2/3600s true policy.yaml:7:5
+resource "three" 3/86400s true policy.yaml:8:5
+subscription "odd. {name}" 4/1209600s false policy.yaml:11:5
+subscription "two" 5/2592000s true policy.yaml:12:5
+subscription "y" 6/31536000s true policy.yaml:13:5`
+	if g := strings.Join(got, "\n"); g != want {
+		t.Errorf("got:\n%s\nwant:\n%s", g, want)
+	}
+	if i := f.Find(policies.Subscription, "two"); i != 5 {
+		t.Errorf("two is number %d", i)
+	}
+	if i := f.Find(policies.Application, "two"); i != -1 {
+		t.Errorf("an application policy two: %d", i)
+	}
+	var none *policies.File
+	if none.Find(policies.Resource, "two") != -1 || none.Names(policies.Resource) != nil {
+		t.Error("a missing file has policies")
+	}
+}
+
+// Whatever the input: no panic, every diagnostic is in the file, and policies
+// without errors make sense.
+func FuzzParse(f *testing.F) {
+	f.Add("resourcePolicies:\n  - a: {count: 1, unitTime: 1, timeUnit: min}\n")
+	f.Add("subscriptionPolicies: [{name: a, count: 9223372036854775807, unitTime: 2147483647, timeUnit: sec, stopOnQuota: false}]")
+	f.Add("applicationPolicies: [[], {}, {a: {}}, {name: 1}]")
+	f.Fuzz(func(t *testing.T, text string) {
+		var l diag.List
+		file := policies.Parse("policy.yaml", []byte(text), &l)
+		for _, d := range l {
+			if d.File != "policy.yaml" || d.Line < 1 || d.Line > strings.Count(text, "\n")+2 || d.Column < 1 {
+				t.Fatalf("not in the file: %v", d)
+			}
+		}
+		if l.HasErrors() {
+			return
+		}
+		for i, p := range file.Policies {
+			if p.Count < 1 || p.WindowMillis < 1 || p.Kind != policies.Subscription && !p.StopOnQuota || file.Find(p.Kind, p.Name) != i {
+				t.Fatalf("%+v", p)
+			}
+		}
+	})
+}
