@@ -2,6 +2,7 @@ package main
 
 import (
 	"os"
+	"path/filepath"
 	"testing"
 	"time"
 )
@@ -68,5 +69,20 @@ func TestToken(t *testing.T) {
 func TestBodyIsOneKiB(t *testing.T) {
 	if len(body) != 1024 {
 		t.Errorf("got %d bytes", len(body))
+	}
+}
+
+func TestAllocated(t *testing.T) {
+	s := &server{logPath: filepath.Join(t.TempDir(), "log")}
+	err := os.WriteFile(s.logPath, []byte(`level=INFO msg="gateway started"
+gc 1 @0.007s 0%: 0.026+1.3+0.003 ms clock, 0.026+0.41/0.38/0+0.003 ms cpu, 3->3->3 MB, 4 MB goal, 0 MB stacks, 0 MB globals, 1 P
+gc 2 @1.007s 0%: 0.026+1.3+0.003 ms clock, 0.026+0.41/0.38/0+0.003 ms cpu, 3->3->3 MB, 6 MB goal, 0 MB stacks, 0 MB globals, 1 P
+gc 3 @121.0s 0%: 0.026+1.3+0.003 ms clock, 0.026+0.41/0.38/0+0.003 ms cpu, 3->3->3 MB, 6 MB goal, 0 MB stacks, 0 MB globals, 1 P (forced)
+`), 0o644)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := s.allocated(), int64(10<<20); got != want {
+		t.Errorf("got %d, want %d", got, want)
 	}
 }

@@ -181,9 +181,11 @@ func (b *bench) run() error {
 		}
 		s.samples = nil
 	}
+	before := secured.allocated()
 	if err := b.measure(pairs); err != nil {
 		return err
 	}
+	b.result.allocated = secured.allocated() - before
 
 	b.progress("measuring the signature check alone, and idle connections")
 	b.result.verifyMicros = verifyAlone(token, publicKey)

@@ -72,6 +72,23 @@ func (s *server) log() string {
 	return string(data)
 }
 
+var gcLine = regexp.MustCompile(`(?m)^gc \d+ @.* (\d+) MB goal,.*$`)
+
+// allocated returns how much the server, if it is a Go program, has allocated
+// on the heap by and by, rounded up to whole collections: the heap may grow to
+// the goal between two of them. Those that the runtime forces every two minutes
+// do not count.
+func (s *server) allocated() int64 {
+	data, _ := os.ReadFile(s.logPath)
+	var sum int64
+	for _, m := range gcLine.FindAllStringSubmatch(string(data), -1) {
+		if n, err := strconv.ParseInt(m[1], 10, 64); err == nil && !strings.Contains(m[0], "(forced)") {
+			sum += n << 20
+		}
+	}
+	return sum
+}
+
 // start runs the server on a core and waits until it answers.
 func (b *bench) start(s *server, core string) error {
 	if err := b.launch(s, core); err != nil {
@@ -91,7 +108,8 @@ func (b *bench) launch(s *server, core string) error {
 	defer out.Close()
 	args := append([]string{"-c", core}, s.command...)
 	s.cmd = exec.Command("taskset", args...)
-	s.cmd.Env = append(os.Environ(), "GOMAXPROCS=1")
+	// The trace is a line for each garbage collection; see allocated.
+	s.cmd.Env = append(os.Environ(), "GOMAXPROCS=1", "GODEBUG=gctrace=1")
 	s.cmd.Stdout, s.cmd.Stderr = out, out
 	// If this process dies, they die too; and Ctrl-C is for us to handle, so
 	// that they are stopped in order.
