@@ -139,7 +139,28 @@ func newConn(s *Server, nc net.Conn, tlsConf *tls.Config) *conn {
 	return c
 }
 
-// serve is the life of the connection.
+// start begins the life of the connection.
+func (c *conn) start() {
+	if c.tls == nil {
+		c.serve()
+		return
+	}
+	c.guard.ReadWithin(c.srv.o.Limits.HeadTimeout)
+	c.guard.WriteWithin(c.srv.o.Limits.HeadTimeout)
+	if err := c.tls.Handshake(); err != nil {
+		c.srv.o.Log.Debug("TLS handshake", "peer", c.peer, "err", err)
+		c.close()
+		return
+	}
+	c.guard.ReadWithin(0)
+	c.guard.WriteWithin(0)
+	c.state = c.tls.ConnectionState()
+	// A handshake grows the stack to several times of what serving needs, and
+	// an idle connection would keep it: go on with a fresh one.
+	go c.serve()
+}
+
+// serve is the life of the connection after its handshake.
 func (c *conn) serve() {
 	defer c.close()
 	defer func() {
@@ -155,17 +176,6 @@ func (c *conn) serve() {
 			}
 		}
 	}()
-	if c.tls != nil {
-		c.guard.ReadWithin(c.srv.o.Limits.HeadTimeout)
-		c.guard.WriteWithin(c.srv.o.Limits.HeadTimeout)
-		if err := c.tls.Handshake(); err != nil {
-			c.srv.o.Log.Debug("TLS handshake", "peer", c.peer, "err", err)
-			return
-		}
-		c.guard.ReadWithin(0)
-		c.guard.WriteWithin(0)
-		c.state = c.tls.ConnectionState()
-	}
 	for c.next() {
 		if !c.exchange() {
 			return

@@ -143,7 +143,7 @@ func (s *Server) Serve(l net.Listener, tlsConf *tls.Config) error {
 			s.freeSlot()
 			return ErrClosed
 		}
-		go c.serve()
+		go c.start()
 	}
 }
 
