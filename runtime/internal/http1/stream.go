@@ -171,10 +171,11 @@ func chunkReady(u []byte, skip int) bool {
 	if n == 0 {
 		return err != nil
 	}
-	if size, ok := parseChunkLine(l); ok && size == 0 {
+	size, ok := parseChunkLine(l)
+	if ok && size == 0 {
 		return trailerReady(u[n:])
 	}
-	return len(u) > n
+	return !ok || len(u) > n
 }
 
 func trailerReady(u []byte) bool {
