@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/microgw/microgw/pkg/artifact"
 	"github.com/microgw/microgw/toolkit/internal/build"
 	"github.com/microgw/microgw/toolkit/internal/diag"
 )
@@ -62,6 +63,13 @@ func TestCorpus(t *testing.T) {
 			refused++
 		} else {
 			built++
+			data, err := artifact.Marshal(res.Artifact)
+			if err == nil {
+				_, err = artifact.Parse(data)
+			}
+			if err != nil {
+				t.Errorf("%s: the runtime would refuse the artifact: %v", label, err)
+			}
 		}
 		fmt.Fprintf(&table, "%-8s %-55s %4d operations %3d warnings %6d ms\n", verdict, label,
 			res.Summary.Operations, res.Diagnostics.Count(diag.Warning), took.Milliseconds())

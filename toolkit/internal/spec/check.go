@@ -205,7 +205,7 @@ func (c *checker) value(n *tree.Node, s *shape, p *place, f *file) bool {
 		}
 	case s.kind == tree.Array:
 		for i, item := range n.Items {
-			if !c.value(item, s.elem, p.item(i), f) {
+			if item.Kind == tree.Null && s.elem.object != nil || !c.value(item, s.elem, p.item(i), f) {
 				c.diags.Errorf(item.At(p.item(i).String()), "want %s, not %s", s.elem, item.Describe())
 			}
 		}
@@ -218,6 +218,7 @@ func (c *checker) value(n *tree.Node, s *shape, p *place, f *file) bool {
 			if strings.HasPrefix(name, "x-") && s.elem.object != nil && !s.elem.fits(item) {
 				continue
 			}
+			present(item, s.elem)
 			if at := p.key(name); !c.value(item, s.elem, at, f) {
 				c.diags.Errorf(item.At(at.String()), "want %s, not %s", s.elem, item.Describe())
 			}
@@ -235,6 +236,14 @@ func whole(n *tree.Node) bool {
 	}
 	_, err := strconv.ParseUint(n.Text, 10, 63)
 	return err == nil
+}
+
+// present makes an empty object of a member of a map that has a name and nothing
+// else ("200:" and then the next response): there it is named, so it is meant.
+func present(n *tree.Node, s *shape) {
+	if n.Kind == tree.Null && s.object != nil {
+		n.Kind = tree.Object
+	}
 }
 
 // truth reads a boolean that was written as text: in quotes, or in the words of
@@ -318,6 +327,7 @@ func (c *checker) object(n *tree.Node, o *object, p *place, f *file) {
 		case o.paths && !strings.HasPrefix(name, "/"):
 			c.diags.ErrorHint(n.KeyAt(i, p.String()), fmt.Sprintf("write it as %q", "/"+name), "the path %q does not begin with a slash", name)
 		case o.each != nil:
+			present(item, o.each)
 			if !c.value(item, o.each, p.key(name), f) {
 				c.diags.Errorf(item.At(p.key(name).String()), "want %s, not %s", o.each, item.Describe())
 			}
@@ -399,6 +409,10 @@ func (c *checker) reference(n *tree.Node, o *object, p *place, f *file) {
 	}
 	if target.Kind != tree.Object && !(o.bool && target.Kind == tree.Bool) {
 		c.diags.Errorf(at, "%q leads to %s, not to an object", ref.Text, target.Describe())
+		return
+	}
+	if kind := c.grammar.kind(ref.Text); kind != nil && o.home != "" && kind.home != o.home {
+		c.diags.Errorf(at, "%q leads to a %s, not to a %s", ref.Text, kind.name, o.name)
 		return
 	}
 	// A chain of references must end.

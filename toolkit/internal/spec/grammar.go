@@ -193,3 +193,25 @@ func (g *grammar) shape(typ string) *shape {
 	}
 	return &shape{kind: tree.Object, object: g.object(typ)}
 }
+
+// kind is what a reference must lead to by the look of it, or nil if that does
+// not show: "#/components/responses/Error" is a response.
+func (g *grammar) kind(ref string) *object {
+	_, fragment, _ := strings.Cut(ref, "#")
+	if g != grammar20 {
+		var ok bool
+		if fragment, ok = strings.CutPrefix(fragment, "/components"); !ok {
+			return nil
+		}
+	}
+	home, name, ok := strings.Cut(strings.TrimPrefix(fragment, "/"), "/")
+	if !ok || strings.Contains(name, "/") {
+		return nil
+	}
+	for _, o := range g.objects {
+		if o.home == home {
+			return o
+		}
+	}
+	return nil
+}

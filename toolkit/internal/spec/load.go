@@ -465,6 +465,10 @@ func (c *checker) security(n *tree.Node, p *place) *Security {
 		case tree.String:
 			c.diags.WarnHint(a.At, fmt.Sprintf("write \"%s: []\"", item.Text), "want an object, not %s: it is read as the name of a scheme", item.Describe())
 			a.Requirements = []Requirement{{Scheme: item.Text, At: a.At}}
+			// The document that is carried says what was understood.
+			name := item.Text
+			item.Kind, item.Text = tree.Object, ""
+			item.Set(name, &tree.Node{Kind: tree.Array, Line: item.Line, Col: item.Col, File: item.File})
 		case tree.Object:
 			for k, scopes := range item.Items {
 				name := item.Keys[k].Name
@@ -476,11 +480,16 @@ func (c *checker) security(n *tree.Node, p *place) *Security {
 							c.diags.Errorf(scope.At(p.key(name).item(j).String()), "want a scope, not %s", scope.Describe())
 							continue
 						}
+						scope.Kind = tree.String
 						r.Scopes = append(r.Scopes, scope.Text)
 					}
 				case scopes.Kind == tree.String:
 					c.diags.Warnf(scopes.At(p.key(name).String()), "want a list of scopes, not %s: its words are read as scopes", scopes.Describe())
 					r.Scopes = strings.Fields(strings.ReplaceAll(scopes.Text, ",", " "))
+					scopes.Kind, scopes.Text = tree.Array, ""
+					for _, s := range r.Scopes {
+						scopes.Items = append(scopes.Items, &tree.Node{Kind: tree.String, Text: s, Line: scopes.Line, Col: scopes.Col, File: scopes.File})
+					}
 				case scopes.Kind == tree.Null:
 				default:
 					c.diags.Errorf(scopes.At(p.key(name).String()), "want a list of scopes, not %s", scopes.Describe())
