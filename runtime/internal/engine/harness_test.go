@@ -41,6 +41,9 @@ import (
 // patience bounds every wait of a test. It is for tests that fail.
 const patience = 10 * time.Second
 
+// tick is how fine time-outs are.
+const tick = watchdog.Tick
+
 // options vary a gateway. The zero value is one with default limits and a
 // route for everything.
 type options struct {
