@@ -74,6 +74,7 @@ func Artifact(in Input, l *diag.List) *artifactpb.Artifact {
 		},
 		sources:      make(map[string]uint32),
 		clusters:     make(map[string]uint32),
+		named:        make(map[string]named),
 		schemes:      make(map[string]uint32),
 		interceptors: make(map[string]bool),
 	}
@@ -98,6 +99,7 @@ type compiler struct {
 
 	sources      map[string]uint32
 	clusters     map[string]uint32 // by identity, see cluster
+	named        map[string]named  // clusters by name and environment
 	schemes      map[string]uint32
 	interceptors map[string]bool
 }
@@ -224,6 +226,10 @@ func (c *compiler) api(doc *spec.Document) {
 // settings are what holds for the whole API.
 func (a *api) settings() {
 	x := a.doc.Extensions
+	if x.Tier != nil {
+		// Operations may all have their own, but it is wrong all the same.
+		a.policy(x.Tier)
+	}
 	if x.Owner != nil {
 		a.out.Owner = x.Owner.Value
 	}
@@ -425,14 +431,29 @@ func (a *api) operation(op *spec.Operation) {
 
 // tier is the operation's throttling policy as an index plus one.
 func (a *api) tier(op *spec.Operation) uint32 {
-	t := cmp.Or(op.Extensions.Tier, a.doc.Extensions.Tier)
-	if t == nil || t.Value == "Unlimited" {
+	own, api := op.Extensions.Tier, a.doc.Extensions.Tier
+	if own != nil && api != nil && own.Value != api.Value && a.once("both tiers") {
+		a.c.diags.Notef(own.At, "it takes the place of the API's tier %q here", api.Value)
+	}
+	t := cmp.Or(own, api)
+	if t == nil {
+		return 0
+	}
+	i := a.policy(t)
+	if i > 0 {
+		a.carry(t.At, t == api, "throttling is not enforced by this version: calls are not counted")
+	}
+	return i
+}
+
+// policy is the resource policy of that name as an index plus one; 0 if it does
+// not limit anything.
+func (a *api) policy(t *spec.Text) uint32 {
+	if t.Value == "Unlimited" {
 		return 0
 	}
 	f := a.c.in.Policies
-	i := f.Find(policies.Resource, t.Value)
-	if i >= 0 {
-		a.carry(t.At, t != op.Extensions.Tier, "throttling is not enforced by this version: calls are not counted")
+	if i := f.Find(policies.Resource, t.Value); i >= 0 {
 		return uint32(i) + 1
 	}
 	if !a.once("tier" + t.At.String()) {

@@ -177,6 +177,7 @@ func join(endpoint, path string) string {
 // extension makes a cluster of an endpoint object or of a reference to one.
 func (a *api) extension(ref *spec.EndpointRef, id string, env artifactpb.Environment, whole bool) uint32 {
 	e, name := ref.Endpoint, ref.Name
+	chosen := ref.At // where the author named it, if so
 	if name != "" {
 		named := a.endpoints[name]
 		if named == nil {
@@ -190,7 +191,7 @@ func (a *api) extension(ref *spec.EndpointRef, id string, env artifactpb.Environ
 			return 0
 		}
 		a.used[name] = true
-		e = named.Endpoint
+		e, chosen = named.Endpoint, named.At
 	}
 	if e == nil || len(e.URLs) == 0 {
 		return 0 // reported where it stands
@@ -241,7 +242,30 @@ func (a *api) extension(ref *spec.EndpointRef, id string, env artifactpb.Environ
 		c.Resilience = resilience(r)
 		a.carry(r.At, whole, "advanceEndpointConfig is not honoured by this version: the runtime's own time-outs and pools apply")
 	}
-	return a.cluster(c)
+	i := a.cluster(c)
+	if i > 0 && (ref.Name != "" || e.Name != "") {
+		a.ambiguous(c, i, chosen)
+	}
+	return i
+}
+
+// named is a cluster that an author has given a name.
+type named struct {
+	cluster uint32
+	at      diag.At
+}
+
+// ambiguous warns of two different clusters with one name: the conf can only
+// override both.
+func (a *api) ambiguous(c *artifactpb.Cluster, i uint32, at diag.At) {
+	key := c.Environment.String() + c.Name
+	first, ok := a.c.named[key]
+	switch {
+	case !ok:
+		a.c.named[key] = named{i, at}
+	case first.cluster != i && a.once("named"+at.String()):
+		a.c.diags.Warnf(at, "another endpoint is called %q at %s: the runtime's conf can override them by name only together", c.Name, first.at)
+	}
 }
 
 func resilience(r *spec.Resilience) *artifactpb.Resilience {

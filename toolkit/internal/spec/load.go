@@ -136,7 +136,11 @@ func (c *checker) info(doc *Document) {
 		}
 		return
 	}
-	for name, to := range map[string]*Text{"title": &doc.Title, "version": &doc.Version} {
+	for _, name := range []string{"title", "version"} {
+		to := &doc.Title
+		if name == "version" {
+			to = &doc.Version
+		}
 		n := info.Get(name)
 		if n == nil || n.Text == "" {
 			if n == nil || n.Kind == tree.Null || n.Kind == tree.String {

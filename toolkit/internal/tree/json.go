@@ -101,6 +101,9 @@ func (r *jsonReader) value(depth int) *Node {
 	if r.pos >= len(r.src) {
 		r.fail("a value is missing: end of file")
 	}
+	if r.nodes >= maxNodes {
+		r.fail("more than %d values in one file", maxNodes)
+	}
 	line, col := r.mark()
 	switch c := r.src[r.pos]; {
 	case c == '{':

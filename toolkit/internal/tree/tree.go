@@ -22,7 +22,11 @@ const (
 	// walks a tree may recurse.
 	MaxDepth = 256
 	// MaxSize bounds a file. The largest public definitions are near 20 MiB.
-	MaxSize = 64 << 20
+	MaxSize = 32 << 20
+	// maxNodes bounds the values in a file, since each costs some hundred
+	// bytes, also one of a single byte. GitHub's definition, 12 MB,
+	// has 260,000.
+	maxNodes = 3_000_000
 	// maxGrowth and maxFree bound what aliases make of a YAML file: at most
 	// maxFree nodes and maxFreeSize bytes of text, or maxGrowth times what is
 	// written, if that is more.
@@ -243,12 +247,14 @@ func text(file *string, data []byte, l *diag.List) ([]byte, bool) {
 type maker struct {
 	file  *string
 	block []Node
+	nodes int
 }
 
 func (m *maker) node(kind Kind, line, col uint32) *Node {
 	if len(m.block) == 0 {
 		m.block = make([]Node, 128)
 	}
+	m.nodes++
 	n := &m.block[0]
 	m.block = m.block[1:]
 	n.Kind, n.Line, n.Col, n.File = kind, line, col, m.file

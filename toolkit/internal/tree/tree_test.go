@@ -246,3 +246,16 @@ func inside(text string, line, column int) bool {
 	}
 	return column <= utf8.RuneCountInString(lines[line-1])+2
 }
+
+// A value of one byte costs a hundred in memory, so values are counted.
+func TestManyValues(t *testing.T) {
+	for name, text := range map[string]string{
+		"a.yaml": strings.Repeat("-\n", 3_000_001),
+		"b.yaml": "[" + strings.Repeat("0,", 3_000_001) + "0]",
+	} {
+		n, got := parse(name, text)
+		if want := name + ":1:1: more than 3000000 values in one file"; n != nil || got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+}

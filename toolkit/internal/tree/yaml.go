@@ -33,6 +33,12 @@ type yamlReader struct {
 var yamlLine = regexp.MustCompile(`^line (\d+): (.*)$`)
 
 func parseYAML(file *string, src string, l *diag.List) *Node {
+	// The library builds all of its nodes before we see one. Each begins behind
+	// one of these.
+	if n := strings.Count(src, "\n") + strings.Count(src, ",") + strings.Count(src, ":") + strings.Count(src, "[") + strings.Count(src, "{") + strings.Count(src, "- "); n > maxNodes {
+		l.Errorf(diag.At{File: *file, Line: 1, Column: 1}, "more than %d values in one file", maxNodes)
+		return nil
+	}
 	in := &lineReader{src: src}
 	dec := yaml.NewDecoder(in)
 	var doc yaml.Node
