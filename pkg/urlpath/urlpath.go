@@ -10,7 +10,9 @@
 //
 // The normal form is that of RFC 3986, section 6.2.2: escapes of unreserved
 // characters are decoded, other escapes have upper-case digits, dot segments
-// are removed. Letter case, empty segments and a slash at the end are kept.
+// are removed. Printable characters that a path may not contain but clients
+// send all the same are escaped, so that a path with them has one form, too.
+// Letter case, empty segments and a slash at the end are kept.
 package urlpath
 
 import (
@@ -35,16 +37,18 @@ const (
 	refused        // never in a path
 	percent
 	dot
+	escaped // stands in a path only escaped
 )
 
-// classes sorts bytes. Beyond RFC 3986's pchar a few printable characters that
-// clients send unescaped are let through as they are: they mean nothing to any
-// server.
+// classes sorts bytes by RFC 3986, section 3.3 (pchar).
 var classes = func() (t [256]uint8) {
 	for c := range t {
 		if c <= ' ' || c >= 0x7f || c == '\\' || c == '#' || c == '?' {
 			t[c] = refused
 		}
+	}
+	for _, c := range "\"<>[]^`{|}" {
+		t[c] = escaped
 	}
 	t['%'], t['.'] = percent, dot
 	return
@@ -64,7 +68,7 @@ func Normalize(dst, raw []byte) ([]byte, error) {
 				return nil, ErrSeparator
 			}
 			return nil, ErrByte
-		case percent:
+		case percent, escaped:
 			return normalize(dst, raw)
 		case dot:
 			// A dot that begins a segment may be a dot segment. Index 0
@@ -162,6 +166,8 @@ func appendSegment(dst, s []byte) ([]byte, error) {
 				dst = appendEscape(dst, b)
 			}
 			i += 2
+		case escaped:
+			dst = appendEscape(dst, c)
 		default:
 			dst = append(dst, c)
 		}
