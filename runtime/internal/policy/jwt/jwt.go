@@ -6,7 +6,7 @@
 //   - The token's iss chooses the issuer and so the keys. A token is never
 //     tried with another issuer's keys, and an issuer's key is good for the
 //     algorithms it was loaded for and no others.
-//   - A token once verified is remembered, under a hash of all of it. What is
+//   - A token once verified is remembered, and known again by all of it. What is
 //     remembered are facts: who signed, what it claims. Its dates, and whether
 //     its key is still one of the issuer's, are looked at on each request. A
 //     refused token is not remembered; it is refused as early as it can be, and
@@ -18,7 +18,6 @@
 package jwt
 
 import (
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"math"
@@ -59,16 +58,13 @@ type Options struct {
 // A Verifier decides about tokens. It is safe for concurrent use.
 type Verifier struct {
 	issuers map[string]*Issuer
-	cache   *cache // nil if disabled
-	now     func() time.Time
+	cache   *cache           // nil if disabled
+	now     func() time.Time // nil: the request's own time, or time.Now
 }
 
 // New checks the options.
 func New(o Options) (*Verifier, error) {
 	v := &Verifier{issuers: map[string]*Issuer{}, now: o.Now}
-	if v.now == nil {
-		v.now = time.Now
-	}
 	for _, is := range o.Issuers {
 		switch {
 		case is.Issuer == "":
@@ -120,7 +116,12 @@ func (v *Verifier) Stage(header string, remove bool) func(*exchange.Exchange) er
 		case !exchange.EqualFold(scheme, "bearer"): // RFC 9110, section 11.1: in any case
 			return refused
 		}
-		p, err := v.Verify(token)
+		// The request's own time will do, and has been read already.
+		now := x.Start
+		if v.now != nil || now.IsZero() {
+			now = v.clock()
+		}
+		p, err := v.judge(token, now.UnixMilli())
 		if err != nil {
 			return err
 		}
@@ -162,14 +163,24 @@ func trim(b []byte) []byte {
 // Verify returns who a token speaks for. The error is a *fault.Fault. The
 // principal is shared and read only; it does not hold on to the token.
 func (v *Verifier) Verify(token []byte) (*exchange.Principal, error) {
+	return v.judge(token, v.clock().UnixMilli())
+}
+
+func (v *Verifier) clock() time.Time {
+	if v.now != nil {
+		return v.now()
+	}
+	return time.Now()
+}
+
+func (v *Verifier) judge(token []byte, now int64) (*exchange.Principal, error) {
 	if len(token) > jws.MaxSize {
 		return nil, fault.InvalidCredentials.Becausef("token longer than %d bytes", jws.MaxSize)
 	}
-	now := v.now().UnixMilli()
-	var sum [sha256.Size]byte
+	var sum uint64
 	if v.cache != nil {
-		sum = sha256.Sum256(token)
-		if e := v.cache.get(&sum, now); e != nil {
+		sum = v.cache.sum(token)
+		if e := v.cache.get(token, sum, now); e != nil {
 			if err := e.dates.check(now, e.leeway); err != nil {
 				v.cache.drop(e)
 				return nil, fault.InvalidCredentials.Because(err)
@@ -185,7 +196,7 @@ func (v *Verifier) Verify(token []byte) (*exchange.Principal, error) {
 		return nil, fault.InvalidCredentials.Because(err)
 	}
 	if v.cache != nil {
-		e.sum = sum
+		e.sum, e.token = sum, string(token)
 		v.cache.put(e, now)
 	}
 	return &e.principal, nil
