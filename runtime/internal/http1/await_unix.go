@@ -19,14 +19,14 @@ const canSplice = runtime.GOOS == "linux"
 func (c *conn) readFirst(fd uintptr) bool {
 	c.getUnit()
 	for {
-		n, err := syscall.Read(int(fd), c.u.in.buf)
+		n, err := readNow(fd, c.u.in.buf)
 		switch {
 		case err == syscall.EINTR:
 			continue
 		case err == syscall.EAGAIN:
 			c.putUnit()
 			return false
-		case err != nil:
+		case err != 0:
 			c.gotErr = err
 		case n == 0:
 			c.gotErr = io.EOF

@@ -25,6 +25,8 @@ import (
 type conn struct {
 	srv   *Server
 	nc    net.Conn
+	r     io.Reader // of nc, and w its writer
+	w     io.Writer
 	tcp   *net.TCPConn // nil for other transports
 	raw   syscall.RawConn
 	await func(fd uintptr) bool // reads the first bytes of a request
@@ -135,6 +137,7 @@ func newConn(s *Server, nc net.Conn, tlsConf *tls.Config) *conn {
 	if c.small == nil && c.raw == nil {
 		c.small = make([]byte, 64)
 	}
+	c.r, c.w = rawReaderOf(c.nc), rawWriterOf(c.nc)
 	s.o.Dog.Watch(&c.guard, nc)
 	return c
 }
@@ -208,7 +211,7 @@ func (c *conn) cut() {
 func (c *conn) getUnit() {
 	u := c.srv.units.Get().(*unit)
 	u.conn = c
-	u.in.src = c.nc
+	u.in.src = c.r
 	u.in.base, u.in.r, u.in.w = 0, 0, 0
 	c.u = u
 }
@@ -494,7 +497,7 @@ func (c *conn) Respond(x *exchange.Exchange) error {
 		}
 		return c.runTunnel(x)
 	}
-	if x.Fault != nil && x.Fault.Close {
+	if x.Fault != nil && x.Fault.Close || c.srv.draining.Load() {
 		c.keep = false
 	}
 	if c.keep && !c.bodyWillEnd() {
@@ -632,7 +635,7 @@ var notInTrailer = func() (t [256]bool) {
 func (c *conn) send(p []byte) error {
 	c.started = true
 	c.guard.WriteWithin(c.srv.o.Limits.WriteTimeout)
-	_, err := c.nc.Write(p)
+	_, err := c.w.Write(p)
 	c.guard.WriteWithin(0)
 	return err
 }

@@ -26,6 +26,7 @@ type Outbound struct {
 	guard watchdog.Guard
 	lim   *Limits
 	in    stream
+	out   io.Writer
 	mem   *[]byte // in.buf's home while the connection is in use
 
 	body     body
@@ -57,7 +58,7 @@ var buffers = sync.Pool{New: func() any { b := make([]byte, bufferSize); return 
 // NewOutbound makes conn ready for requests.
 func NewOutbound(conn net.Conn, dog *watchdog.Dog, lim *Limits, home Home) *Outbound {
 	o := &Outbound{conn: conn, lim: lim, home: home}
-	o.in.src = conn
+	o.in.src, o.out = rawReaderOf(conn), rawWriterOf(conn)
 	o.body.before = func() { o.guard.ReadWithin(o.lim.AnswerTimeout) }
 	o.body.after = func() { o.guard.ReadWithin(0) } // a slow client is no slow upstream
 	o.raw, o.peek = rawConn(conn), o.peekOnce
@@ -165,7 +166,7 @@ func (o *Outbound) sendRequest(x *exchange.Exchange, out []byte) error {
 
 func (o *Outbound) write(p []byte) error {
 	o.guard.WriteWithin(o.lim.WriteTimeout)
-	_, err := o.conn.Write(p)
+	_, err := o.out.Write(p)
 	o.guard.WriteWithin(0)
 	if err != nil {
 		return o.fault(err)
