@@ -77,10 +77,10 @@ func TestForwardedHead(t *testing.T) {
 
 func TestForwardedByTrustedPeer(t *testing.T) {
 	b := newBackend(t, always(ok("")))
-	var client string
+	client := make(chan string, 1)
 	g := newGateway(t, options{
 		server: trust,
-		stages: []engine.Stage{{Request: func(x *exchange.Exchange) error { client = x.Client.String(); return nil }}},
+		stages: []engine.Stage{{Request: func(x *exchange.Exchange) error { client <- x.Client.String(); return nil }}},
 	}, b.url)
 	tests := []struct{ name, fields, want, client string }{
 		{"nothing said", "", "X-Forwarded-For: 127.0.0.1\r\nX-Forwarded-Proto: http\r\nX-Forwarded-Host: h\r\n" +
@@ -111,8 +111,8 @@ func TestForwardedByTrustedPeer(t *testing.T) {
 			if got != want {
 				t.Errorf("got\n%s\nwant\n%s", got, want)
 			}
-			if client != test.client {
-				t.Errorf("client is %s, want %s", client, test.client)
+			if got := <-client; got != test.client {
+				t.Errorf("client is %s, want %s", got, test.client)
 			}
 		})
 	}

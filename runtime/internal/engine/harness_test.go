@@ -54,6 +54,7 @@ type options struct {
 	stages   []engine.Stage
 	basePath string // "/" if empty
 	tls      bool
+	quiet    bool // nobody observes: observing allocates
 }
 
 // A gateway is a running data path.
@@ -124,7 +125,11 @@ func newGateway(t testing.TB, o options, urls ...string) *gateway {
 		t.Fatal(err)
 	}
 	table.Upstreams = append(table.Upstreams, g.cluster)
-	g.engine = engine.New(engine.Options{Observers: []engine.Observer{g.seen}})
+	eo := engine.Options{Observers: []engine.Observer{g.seen}}
+	if o.quiet {
+		eo.Observers = nil
+	}
+	g.engine = engine.New(eo)
 	g.engine.SetTable(table)
 	so := http1.Options{Handler: g.engine, Limits: limits, Dog: g.dog}
 	if o.server != nil {
@@ -238,6 +243,8 @@ var serverTLS = sync.OnceValue(func() *tls.Config {
 		NextProtos:   []string{"http/1.1"},
 	}
 })
+
+func tlsListener(ln net.Listener) net.Listener { return tls.NewListener(ln, serverTLS()) }
 
 // A wire is one end of a connection, for tests to speak and listen by hand.
 type wire struct {
@@ -413,6 +420,9 @@ type backend struct {
 	mu    sync.Mutex
 	heads []string // heads of requests in order of arrival; guarded by mu
 	wg    sync.WaitGroup
+
+	// gatewayGone is for scripts that wait for the end of a test.
+	gatewayGone chan struct{}
 }
 
 // newBackend starts a backend. The script has the connection until it returns.
@@ -422,7 +432,7 @@ func newBackend(t testing.TB, script func(b *backend, w *wire)) *backend {
 }
 
 func newBackendOn(t testing.TB, ln net.Listener, script func(b *backend, w *wire)) *backend {
-	b := &backend{t: t, ln: ln, host: ln.Addr().String()}
+	b := &backend{t: t, ln: ln, host: ln.Addr().String(), gatewayGone: make(chan struct{})}
 	b.url = "http://" + b.host
 	go func() {
 		for {

@@ -73,13 +73,17 @@ func (o *Outbound) Close() {
 }
 
 // Stale reports whether the upstream has closed the idle connection or sent
-// something that nobody asked for. It costs a system call, so it is for
-// requests that must not be repeated.
+// something that nobody asked for. It costs a system call.
 func (o *Outbound) Stale() bool {
 	o.stale = false
 	o.peekConn()
 	return o.stale
 }
+
+// Doubtful reports whether the last answer announced content that it could not
+// have (to HEAD, or with 204 or 304): an upstream that sends it all the same
+// does so any moment now.
+func (o *Outbound) Doubtful() bool { return o.fr.none && o.fr.length != 0 }
 
 // Answered reports whether anything of an answer to the last request arrived.
 func (o *Outbound) Answered() bool { return o.answered }

@@ -290,8 +290,11 @@ func (e *endpoint) up(now int64) bool { return e.down.Load() <= now }
 
 func (e *endpoint) markDown(now int64) { e.down.Store(now + int64(downFor)) }
 
-// get returns a connection, and whether it has been used before. Unless the
-// request is repeatable a pooled one is checked first.
+// get returns a connection, and whether it has been used before. A pooled one
+// is checked first: it may have been closed, or the upstream may have sent what
+// nobody asked for, which would pass for the next answer. The check is a system
+// call, so it is left out where the request is repeatable, the connection came
+// back in this very tick of the clock, and its last answer gave no reason.
 func (e *endpoint) get(shard uint32, repeatable bool) (o *http1.Outbound, reused bool, err error) {
 	for i := uint32(0); i < shardCount && e.idle.Load() > 0; i++ {
 		s := &e.shards[(shard+i)%shardCount]
@@ -302,7 +305,7 @@ func (e *endpoint) get(shard uint32, repeatable bool) (o *http1.Outbound, reused
 			s.conns = s.conns[:n-1]
 			s.mu.Unlock()
 			e.idle.Add(-1)
-			if repeatable || !o.Stale() {
+			if repeatable && o.Since == e.c.o.Dog.Now() && !o.Doubtful() || !o.Stale() {
 				return o, true, nil
 			}
 			e.end(o)
