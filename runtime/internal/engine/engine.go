@@ -182,7 +182,7 @@ func (e *Engine) observe(t *Table, x *exchange.Exchange, route *Route) {
 	if route != nil {
 		index = route.Index
 	}
-	end := time.Now()
+	end := x.Start.Add(time.Since(x.Start))
 	if t.Counters != nil {
 		t.Counters.Observe(x, index, end)
 	}

@@ -47,29 +47,34 @@ var fieldNames = [numFieldIDs]string{
 	XForwardedProto: "x-forwarded-proto",
 }
 
-// lookup is a perfect-enough hash from length and first letter to the few
-// candidates; see FieldIDOf.
-var lookup = func() (t [32][26][]FieldID) {
+// slot is where a name of n bytes is looked for, by its first and last letter
+// in lower case. The multipliers were chosen so that no two known names share
+// a slot, and that names often seen find theirs empty.
+func slot(n int, first, last byte) uint8 {
+	return uint8(n + int(first)*3 + int(last)*15)
+}
+
+// slots holds the one field that a slot may be.
+var slots = func() (t [256]FieldID) {
 	for id := FieldID(1); id < numFieldIDs; id++ {
 		n := fieldNames[id]
-		t[len(n)][n[0]-'a'] = append(t[len(n)][n[0]-'a'], id)
+		s := slot(len(n), n[0], n[len(n)-1])
+		if t[s] != Other {
+			panic("exchange: " + n + " and " + fieldNames[t[s]] + " share a slot")
+		}
+		t[s] = id
 	}
 	return
 }()
 
 // FieldIDOf classifies a field name, in any letter case.
 func FieldIDOf(name []byte) FieldID {
-	if len(name) == 0 || len(name) >= len(lookup) {
+	if len(name) < 2 {
 		return Other
 	}
-	c := name[0] | 0x20
-	if c < 'a' || c > 'z' {
-		return Other
-	}
-	for _, id := range lookup[len(name)][c-'a'] {
-		if EqualFold(name, fieldNames[id]) {
-			return id
-		}
+	id := slots[slot(len(name), name[0]|0x20, name[len(name)-1]|0x20)]
+	if id != Other && EqualFold(name, fieldNames[id]) {
+		return id
 	}
 	return Other
 }

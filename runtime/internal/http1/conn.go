@@ -223,7 +223,10 @@ func (c *conn) putUnit() {
 	}
 	c.u = nil
 	u.conn, u.in.src, u.body.in = nil, nil, nil
-	u.x.Reset()
+	// exchange resets the rest when it begins; a pooled unit only must not
+	// keep others' memory alive.
+	x := &u.x
+	x.TLS, x.Call, x.Tunnel, x.Principal, x.Route = nil, nil, nil, nil, nil
 	if cap(u.out) > 4*bufferSize {
 		u.out = make([]byte, 0, bufferSize)
 	}
@@ -287,7 +290,7 @@ func (c *conn) exchange() bool {
 	u := c.u
 	x := &u.x
 	x.Reset()
-	x.Start = time.Now()
+	x.Start = c.srv.o.Dog.Time()
 	x.Peer, x.Client = c.peer, c.peer.Addr().Unmap()
 	x.Trusted = c.trusted
 	if c.tls != nil {

@@ -20,8 +20,9 @@ const Tick = 100 * time.Millisecond
 
 // A Dog watches. Make one with New, end it with Close.
 type Dog struct {
-	now  atomic.Int64           // nanoseconds since start
-	date atomic.Pointer[[]byte] // value of a Date field
+	now  atomic.Int64              // nanoseconds since start
+	ref  atomic.Pointer[time.Time] // a recent time, see Time
+	date atomic.Pointer[[]byte]    // value of a Date field
 	base time.Time
 
 	stop chan struct{}
@@ -57,11 +58,20 @@ func (d *Dog) Close() {
 // never 0.
 func (d *Dog) Now() int64 { return d.now.Load() }
 
+// Time returns the time of day. It reads the monotonic clock only, which costs
+// half: the time of day is that of a moment ago, put forward. A clock that is
+// set shows within a second.
+func (d *Dog) Time() time.Time {
+	r := d.ref.Load()
+	return r.Add(time.Since(*r))
+}
+
 // Date returns the value of a Date field (RFC 9110, section 5.6.7), at most a
 // second old.
 func (d *Dog) Date() []byte { return *d.date.Load() }
 
 func (d *Dog) setDate(t time.Time) {
+	d.ref.Store(&t)
 	b := t.UTC().AppendFormat(nil, "Mon, 02 Jan 2006 15:04:05 GMT")
 	d.date.Store(&b)
 }

@@ -58,7 +58,7 @@ type cache struct {
 type shard struct {
 	mu       sync.RWMutex
 	entries  map[uint64]*verified // guarded by mu, as all below
-	ring     []*verified                     // with holes where entries were removed
+	ring     []*verified          // with holes where entries were removed
 	holes    []int
 	hand     int
 	bytes    int64
