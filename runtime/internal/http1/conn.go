@@ -59,7 +59,6 @@ type unit struct {
 	out  []byte
 	body body
 	fr   framing
-	path []byte // memory for a normalised path
 	vec  [2][]byte
 	bufs net.Buffers
 	conn *conn

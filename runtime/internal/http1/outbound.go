@@ -38,7 +38,6 @@ type Outbound struct {
 	raw      syscall.RawConn // to peek at; nil if that is not possible
 	peek     func(fd uintptr) bool
 	stale    bool
-	trailer  exchange.Header
 
 	// Since is when it became idle, on the watchdog's clock. It belongs to
 	// the pool.

@@ -108,7 +108,7 @@ var (
 	errFieldValue  = errors.New("control byte in a field value")
 	errFolded      = errors.New("folded field line")
 	errNoColon     = errors.New("field line without a colon")
-	errHost        = errors.New("Host is missing, doubled or malformed")
+	errHost        = errors.New("missing, doubled or malformed Host")
 	errLength      = errors.New("malformed or repeated Content-Length")
 	errBothFraming = errors.New("both Content-Length and Transfer-Encoding")
 	errCoding      = errors.New("malformed Transfer-Encoding")
