@@ -842,3 +842,67 @@ func TestTLSUpstream(t *testing.T) {
 		}
 	})
 }
+
+// A client may close its sending side once it has asked.
+func TestHalfClosedClient(t *testing.T) {
+	both(t, func(t *testing.T, o options) {
+		release := make(chan struct{})
+		b := newBackend(t, func(b *backend, w *wire) {
+			b.request(w)
+			<-release
+			w.send(ok("late"))
+		})
+		g := newGateway(t, o, b.url)
+		c := g.dial()
+		c.send(getRequest)
+		c.closeWrite()
+		waitFor(t, "the request arrives", func() bool { return len(b.got()) == 1 })
+		close(release)
+		c.wantAnswer(200, "late")
+		c.wantEnd()
+	})
+}
+
+// Connections that never get as far as TLS end like those that never send a
+// head.
+func TestHandshake(t *testing.T) {
+	for _, input := range []string{"", "\x16\x03\x01", getRequest} {
+		t.Run(input, func(t *testing.T) {
+			b := newBackend(t, echo)
+			g := newGateway(t, options{tls: true, limits: func(l *http1.Limits) { l.HeadTimeout = tick }}, b.url)
+			c, err := net.Dial("tcp", g.addr)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer c.Close()
+			w := newWire(t, c)
+			w.send(input)
+			w.gone()
+			waitFor(t, "the connection ends", func() bool { return g.server.Connections() == 0 })
+		})
+	}
+}
+
+// A client that takes its time over a large answer is not the upstream's
+// fault.
+func TestSlowReader(t *testing.T) {
+	both(t, func(t *testing.T, o options) {
+		const size = 16 << 20
+		o.limits = func(l *http1.Limits) { l.AnswerTimeout = 2 * tick }
+		for _, framing := range []string{fmt.Sprintf("Content-Length: %d\r\n\r\n", size), "\r\n"} {
+			t.Run(framing, func(t *testing.T) {
+				b := newBackend(t, func(b *backend, w *wire) {
+					b.request(w)
+					_ = w.trySend("HTTP/1.1 200 OK\r\n" + framing + strings.Repeat("x", size))
+				})
+				g := newGateway(t, o, b.url)
+				c := g.dial()
+				c.send(getRequest)
+				g.pass(6 * tick)
+				if a := c.answer("GET"); len(a.body) != size || a.err != nil {
+					t.Errorf("got %d bytes, %v", len(a.body), a.err)
+				}
+			})
+		}
+	})
+}

@@ -687,8 +687,11 @@ func (c *conn) splice(x *exchange.Exchange, b exchange.Body, left int64) (int64,
 	u := c.u
 	want := min(left, splicePiece)
 	u.lift = io.LimitedReader{R: up, N: want}
-	o.guard.ReadWithin(o.lim.AnswerTimeout)
-	c.guard.WriteWithin(c.srv.o.Limits.WriteTimeout)
+	// Which side is waited for within is not to be seen: each gets the other's
+	// time as well, so as not to be blamed for it.
+	within := o.lim.AnswerTimeout + c.srv.o.Limits.WriteTimeout
+	o.guard.ReadWithin(within)
+	c.guard.WriteWithin(within)
 	n, err := c.tcp.ReadFrom(&u.lift)
 	c.guard.WriteWithin(0)
 	o.guard.ReadWithin(0)
