@@ -351,13 +351,17 @@ func (e *endpoint) end(o *http1.Outbound) {
 
 // Back implements http1.Home: an exchange is done with o.
 func (e *endpoint) Back(o *http1.Outbound, shard uint32, usable bool) {
-	if !usable || e.c.closed.Load() || int(e.idle.Load()) >= e.c.o.MaxIdle {
+	if !usable || e.c.closed.Load() {
+		e.end(o)
+		return
+	}
+	if int(e.idle.Add(1)) > e.c.o.MaxIdle {
+		e.idle.Add(-1)
 		e.end(o)
 		return
 	}
 	o.Since = e.c.o.Dog.Now()
 	s := &e.shards[shard%shardCount]
-	e.idle.Add(1)
 	s.mu.Lock()
 	s.conns = append(s.conns, o)
 	s.mu.Unlock()
