@@ -543,3 +543,34 @@ func TestLargeBodies(t *testing.T) {
 		}
 	}
 }
+
+// Heads larger than the read buffer, where the limits allow them, with bodies
+// behind them.
+func TestLargeHeads(t *testing.T) {
+	both(t, func(t *testing.T, o options) {
+		o.limits = func(l *http1.Limits) { l.HeadBytes = 100_000 }
+		field := "X-Large: " + strings.Repeat("x", 90_000) + "\r\n"
+		b := newBackend(t, func(b *backend, w *wire) {
+			for {
+				head, body, good := b.request(w)
+				if !good {
+					return
+				}
+				if !strings.Contains(head, field) {
+					t.Error("the field has not arrived")
+				}
+				if w.trySend(strings.Replace(ok(body), "\r\n", "\r\n"+field, 1)) != nil {
+					return
+				}
+			}
+		})
+		g := newGateway(t, o, b.url)
+		c := g.dial()
+		for _, body := range []string{"", "hi", strings.Repeat("0123456789abcdef", 32<<10)} {
+			go func() { _ = c.trySend(strings.Replace(postRequest(body), "Host", field+"Host", 1)) }()
+			if a := c.wantAnswer(200, body); len(a.Header.Get("X-Large")) != 90_000 {
+				t.Error("the field has not come back")
+			}
+		}
+	})
+}
