@@ -234,13 +234,17 @@ func (a *api) extension(ref *spec.EndpointRef, id string, env artifactpb.Environ
 		typ := artifactpb.UpstreamAuthType_UPSTREAM_AUTH_TYPE_BASIC
 		if s.Type == "digest" {
 			typ = artifactpb.UpstreamAuthType_UPSTREAM_AUTH_TYPE_DIGEST
+			a.carry(s.At, whole, "digest credentials are not sent to the upstream by this version")
+		} else if key := name + "_" + short(env) + "_basic_password"; a.once("password " + key) {
+			a.c.diags.Notef(s.At, "the password is %q in the runtime's conf; without it an empty one is sent", key)
 		}
 		c.Auth = &artifactpb.UpstreamAuth{Type: typ, Username: s.Username}
-		a.carry(s.At, whole, "credentials are not sent to the upstream by this version")
 	}
 	if r := e.Resilience; r != nil {
 		c.Resilience = resilience(r)
-		a.carry(r.At, whole, "advanceEndpointConfig is not honoured by this version: the runtime's own time-outs and pools apply")
+		if without := unhonoured(r); without != "" {
+			a.carry(r.At, whole, without+" not honoured by this version: the runtime's own settings apply")
+		}
 	}
 	i := a.cluster(c)
 	if i > 0 && (ref.Name != "" || e.Name != "") {
@@ -265,6 +269,37 @@ func (a *api) ambiguous(c *artifactpb.Cluster, i uint32, at diag.At) {
 		a.c.named[key] = named{i, at}
 	case first.cluster != i && a.once("named"+at.String()):
 		a.c.diags.Warnf(at, "another endpoint is called %q at %s: the runtime's conf can override them by name only together", c.Name, first.at)
+	}
+}
+
+// short is the environment as it is in the names of the conf's keys.
+func short(env artifactpb.Environment) string {
+	if env == sandbox {
+		return "sand"
+	}
+	return "prod"
+}
+
+// unhonoured names what the runtime overlooks in an advanceEndpointConfig. The
+// time-out it keeps.
+func unhonoured(r *spec.Resilience) string {
+	var keys []string
+	if r.Retry != nil {
+		keys = append(keys, "retryConfig")
+	}
+	if r.CircuitBreaker != nil {
+		keys = append(keys, "circuitBreaker")
+	}
+	if r.Pool != nil {
+		keys = append(keys, "poolConfig")
+	}
+	switch n := len(keys); n {
+	case 0:
+		return ""
+	case 1:
+		return keys[0] + " is"
+	default:
+		return strings.Join(keys[:n-1], ", ") + " and " + keys[n-1] + " are"
 	}
 }
 

@@ -20,8 +20,10 @@ import (
 //
 // This version checks bearer tokens (oauth2, http bearer, openIdConnect). An
 // alternative that needs something else is kept in the artifact beside one that
-// does not, for runtimes to come. Where everything needs something else, OAuth2
-// takes its place. Where one alternative asks for both, the token remains.
+// does not, for runtimes to come: no caller gets in by it today. Where everything
+// needs something else, what the API asks for takes its place, or OAuth2. Where
+// all that can be checked are tokens that come with something else, the tokens
+// remain.
 
 func enforceable(k spec.SchemeKind) bool {
 	return k == spec.OAuth2 || k == spec.Bearer || k == spec.OpenIDConnect
@@ -154,14 +156,29 @@ func (a *api) alternatives(op *spec.Operation) [][]requirement {
 	return scopes(alts)
 }
 
+// below says what holds where an operation's own word, or the API's, decides
+// nothing.
+func (a *api) below(whole bool) string {
+	api := a.doc.Extensions.Application
+	if !whole && (api != nil && len(api.Types) > 0 || a.doc.Security != nil && len(a.doc.Security.Alternatives) > 0) {
+		return "the API's security applies"
+	}
+	return "OAuth2 is asked for"
+}
+
 // fromTypes reads an x-wso2-application-security. The scopes still come from
-// the security list of the same level.
+// the security list of the same level, else from the API's.
 func (a *api) fromTypes(s *spec.ApplicationSecurity, list *spec.Security) [][]requirement {
+	if list == nil || len(list.Alternatives) == 0 {
+		list = a.doc.Security
+	}
 	var scopes []string
 	if list != nil {
 		for _, alt := range list.Alternatives {
 			for _, r := range alt.Requirements {
-				scopes = union(scopes, r.Scopes)
+				if scheme, ok := a.find(r); ok && enforceable(scheme.Kind) {
+					scopes = union(scopes, r.Scopes)
+				}
 			}
 		}
 	}
@@ -184,13 +201,14 @@ func (a *api) fromTypes(s *spec.ApplicationSecurity, list *spec.Security) [][]re
 			others = append(others, t)
 		}
 	}
+	whole := s == a.doc.Extensions.Application
 	if token {
 		if len(others) > 0 {
-			a.carry(s.At, s == a.doc.Extensions.Application, fmt.Sprintf("this version cannot check %s: callers need a token", strings.Join(others, " and ")))
+			a.carry(s.At, whole, fmt.Sprintf("this version cannot check %s: callers need a token", strings.Join(others, " and ")))
 		}
 		return alts
 	}
-	a.carry(s.At, s == a.doc.Extensions.Application, fmt.Sprintf("this version cannot check %s: OAuth2 is asked for instead", strings.Join(others, " and ")))
+	a.carry(s.At, whole, fmt.Sprintf("this version cannot check %s: OAuth2 is asked for instead", strings.Join(others, " and ")))
 	return [][]requirement{{{builtin.scheme, scopes}}}
 }
 
@@ -199,22 +217,19 @@ func (a *api) fromTypes(s *spec.ApplicationSecurity, list *spec.Security) [][]re
 func (a *api) fromList(s *spec.Security, op *spec.Operation) [][]requirement {
 	whole := op == nil
 	if len(s.Alternatives) == 0 {
-		what := "the API's security applies"
-		if whole || a.doc.Security == nil || len(a.doc.Security.Alternatives) == 0 {
-			what = "OAuth2 is asked for"
-		}
-		a.carry(s.At, whole, fmt.Sprintf("an empty list does not open an operation: %s; x-wso2-disable-security: true would open it", what))
+		a.carry(s.At, whole, fmt.Sprintf("an empty list does not open an operation: %s; x-wso2-disable-security: true would open it", a.below(whole)))
 		return nil
 	}
-	var alts [][]requirement
+	type alternative struct{ all, token []requirement }
+	var alts []alternative
 	var blocked []string // what cannot be checked
-	empty, dropped := false, false
+	empty, pure, mixed := false, false, false
 	for _, alt := range s.Alternatives {
 		if len(alt.Requirements) == 0 {
 			empty = true
 			continue
 		}
-		var all, token []requirement
+		var x alternative
 		for _, r := range alt.Requirements {
 			scheme, ok := a.find(r)
 			if !ok {
@@ -222,48 +237,54 @@ func (a *api) fromList(s *spec.Security, op *spec.Operation) [][]requirement {
 			}
 			a.undeclared(r, scheme)
 			req := requirement{scheme, r.Scopes}
-			all = append(all, req)
+			x.all = append(x.all, req)
 			if enforceable(scheme.Kind) {
-				token = append(token, req)
+				x.token = append(x.token, req)
 			} else {
 				blocked = add(blocked, describe(scheme))
 			}
 		}
-		switch {
-		case len(token) == 0 && len(all) > 0:
-			alts = append(alts, all)
-		case len(token) < len(all):
-			dropped = true
-			alts = append(alts, token)
-		case len(all) > 0:
-			alts = append(alts, all)
+		if len(x.all) == 0 {
+			continue
 		}
+		alts = append(alts, x)
+		pure = pure || len(x.token) == len(x.all)
+		mixed = mixed || len(x.token) > 0 && len(x.token) < len(x.all)
 	}
 	if empty {
 		a.carry(s.At, whole, "an empty alternative does not let callers in without credentials: it is left out; x-wso2-disable-security: true would open the operation")
 	}
-	checked := slices.ContainsFunc(alts, func(alt []requirement) bool { return enforceable(alt[0].scheme.Kind) })
 	if len(blocked) > 0 {
 		what := strings.Join(blocked, " and ")
 		switch {
-		case !checked:
-			a.carry(s.At, whole, fmt.Sprintf("this version cannot check %s: OAuth2 is asked for instead", what))
-			return [][]requirement{{builtin}}
-		case dropped:
+		case pure:
+			a.carry(s.At, whole, fmt.Sprintf("this version cannot check %s: callers need a token", what))
+		case mixed:
 			a.carry(s.At, whole, fmt.Sprintf("this version cannot check %s: only the token that is asked for beside it is checked", what))
 		default:
-			a.carry(s.At, whole, fmt.Sprintf("this version cannot check %s: callers need a token", what))
+			instead := a.below(whole)
+			if instead == "OAuth2 is asked for" {
+				instead += " instead"
+			}
+			a.carry(s.At, whole, fmt.Sprintf("this version cannot check %s: %s", what, instead))
+			return nil
 		}
 	}
-	// What cannot be an API scheme of the artifact is of no use to later
-	// versions either.
-	alts = slices.DeleteFunc(alts, func(alt []requirement) bool {
-		return slices.ContainsFunc(alt, func(r requirement) bool { return r.scheme.Kind == spec.OtherScheme })
-	})
-	if len(alts) == 0 {
-		return nil
+	var kept [][]requirement
+	for _, x := range alts {
+		// Half of a pair is weaker than the pair. It stands for it only where
+		// nothing else can be checked: beside "a token with scope admin" it
+		// would let in whoever has any token.
+		if !pure && len(x.token) > 0 {
+			x.all = x.token
+		}
+		// What cannot be an API scheme of the artifact is of no use to later
+		// versions either.
+		if !slices.ContainsFunc(x.all, func(r requirement) bool { return r.scheme.Kind == spec.OtherScheme }) {
+			kept = append(kept, x.all)
+		}
 	}
-	return alts
+	return kept
 }
 
 func add(list []string, s string) []string {
