@@ -13,7 +13,6 @@ import (
 	"errors"
 	"net"
 	"net/url"
-	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -127,65 +126,68 @@ func (c *Cluster) Sweep(now int64) {
 // the path's beginning is the gateway's own. The error is a *fault.Fault.
 func (c *Cluster) Forward(x *exchange.Exchange, cut int) error {
 	first := c.pick()
-	var refused error
-	repeated := false
-	for i := 0; i < len(c.endpoints); i++ {
+	again := x.RequestBody == nil && idempotent(x.Method)
+	last := errAllDown
+	for i := range c.endpoints {
 		e := c.endpoints[(first+i)%len(c.endpoints)]
 		if i > 0 && !e.up(c.o.Dog.Now()) && i+1 < len(c.endpoints) {
 			continue
 		}
-		x.Endpoint = e.name
-		repeatable := x.RequestBody == nil && idempotent(x.Method)
-		for {
-			x.Attempts++
-			out, reused, err := e.get(x.Shard, repeatable && !repeated)
-			if err != nil {
-				refused = err
-				break
-			}
-			target := e.target
-			target.Path, target.Auth = x.Path[cut:], c.auth
-			err = out.Send(x, &target)
-			if err == nil {
-				x.Call = out
-				return nil
-			}
-			silent := !out.Answered()
-			out.Release()
-			x.Uploading = false // Release has waited for it
-			// A pooled connection may have been closed by the upstream
-			// while it was idle; the write succeeds then. Repeat only what is
-			// safe to repeat and only if not one byte of an answer has
-			// arrived (RFC 9110, section 9.2.2).
-			if !repeatable || !silent || repeated || errors.Is(err, fault.UpstreamTimeout) {
-				return err
-			}
-			repeated = true
-			if reused {
-				continue // the endpoint may be well: another connection tells
-			}
-			refused = err
+		next, err := e.try(x, cut, &again)
+		if err == nil {
+			return nil
+		}
+		last = err
+		if !next {
 			break
 		}
-		var f *fault.Fault
-		if errors.As(refused, &f) && f.Is(fault.UpstreamBroken) && i+1 == len(c.endpoints) {
-			return refused
-		}
-		if refused != errBusy {
+		if err != errBusy {
 			e.markDown(c.o.Dog.Now())
 		}
 	}
-	if refused == nil {
-		refused = errAllDown
-	}
 	var f *fault.Fault
-	if errors.As(refused, &f) {
+	switch {
+	case errors.As(last, &f):
 		return f
+	case isTimeout(last):
+		return fault.UpstreamTimeout.Because(last)
 	}
-	if errors.Is(refused, os.ErrDeadlineExceeded) || isTimeout(refused) {
-		return fault.UpstreamTimeout.Because(refused)
+	return fault.UpstreamUnavailable.Because(last)
+}
+
+// try sends x to e. again says whether x may be sent once more after it may
+// have been received; try uses that up. next says whether another endpoint may
+// be tried.
+func (e *endpoint) try(x *exchange.Exchange, cut int, again *bool) (next bool, err error) {
+	x.Endpoint = e.name
+	target := e.target
+	target.Path, target.Auth = x.Path[cut:], e.c.auth
+	for {
+		x.Attempts++
+		out, reused, err := e.get(x.Shard, *again)
+		if err != nil {
+			return true, err // nothing was sent
+		}
+		if err = out.Send(x, &target); err == nil {
+			x.Call = out
+			return false, nil
+		}
+		silent := !out.Answered()
+		out.Release()
+		x.Uploading = false // Release has waited for it
+		// A pooled connection may have been closed by the upstream while it
+		// was idle; the write succeeds then. Repeat only what is safe to repeat
+		// and only if not one byte of an answer has arrived (RFC 9110, section
+		// 9.2.2).
+		if !*again || !silent || errors.Is(err, fault.UpstreamTimeout) {
+			return false, err
+		}
+		*again = false
+		if !reused {
+			return true, err
+		}
+		// The endpoint may be well: another connection tells.
 	}
-	return fault.UpstreamUnavailable.Because(refused)
 }
 
 var (
