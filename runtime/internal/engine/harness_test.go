@@ -16,7 +16,6 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
-	"os"
 	"regexp"
 	"runtime"
 	"strings"
@@ -550,10 +549,7 @@ func ok(body string) string {
 	return fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
 }
 
-const (
-	getRequest = "GET /a HTTP/1.1\r\nHost: h\r\n\r\n"
-	local      = "127.0.0.1"
-)
+const getRequest = "GET /a HTTP/1.1\r\nHost: h\r\n\r\n"
 
 func postRequest(body string) string {
 	return fmt.Sprintf("POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
@@ -565,9 +561,6 @@ func trust(o *http1.Options) {
 }
 
 var date = regexp.MustCompile(`Date: [A-Z][a-z][a-z], \d\d [A-Z][a-z][a-z] \d{4} \d\d:\d\d:\d\d GMT\r\n`)
-
-// isTimeout tells a deadline of the test's own.
-func isTimeout(err error) bool { return errors.Is(err, os.ErrDeadlineExceeded) }
 
 // both runs a test over plaintext and over TLS.
 func both(t *testing.T, f func(t *testing.T, o options)) {

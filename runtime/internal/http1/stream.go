@@ -129,11 +129,6 @@ func (b *body) start(in *stream, fr *framing, lim *Limits, trailer *exchange.Hea
 	}
 }
 
-// done reports whether the content was read to its end.
-func (b *body) done() bool {
-	return b.state == bodyDone && b.last == 0 || b.state == bodyLength && b.remain == int64(b.last)
-}
-
 // Ready implements exchange.Body.
 func (b *body) Ready() bool {
 	u := b.in.unread()[b.last:]

@@ -56,7 +56,7 @@ func readBody(fr framing, lim *Limits, trailer *exchange.Header, arriving ...[]b
 		}
 		got = append(got, p...)
 	}
-	if !b.done() && b.state != bodyDone {
+	if b.state != bodyDone {
 		return "", "", errors.New("not done after EOF")
 	}
 	if b.Received() != int64(len(got)) {
