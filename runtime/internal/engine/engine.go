@@ -16,7 +16,8 @@ import (
 )
 
 // An Observer learns of every exchange after it has ended. route is the index
-// of its route, -1 if it has none.
+// of its route, -1 if it has none. The upstream's connection has been given back
+// by then: the answer's fields and body are gone.
 type Observer interface {
 	Observe(x *exchange.Exchange, route int, end time.Time)
 }

@@ -23,10 +23,11 @@ import (
 // A conn is one client connection. It is small: what a request needs is in a
 // unit, which the connection holds only while it has one.
 type conn struct {
-	srv   *Server
-	nc    net.Conn
-	r     io.Reader // of nc, and w its writer
-	w     io.Writer
+	srv *Server
+	nc  net.Conn
+	r   io.Reader // of nc, and w its writer
+	w   io.Writer
+	socket
 	tcp   *net.TCPConn // nil for other transports
 	raw   syscall.RawConn
 	await func(fd uintptr) bool // reads the first bytes of a request
@@ -136,7 +137,7 @@ func newConn(s *Server, nc net.Conn, tlsConf *tls.Config) *conn {
 	if c.small == nil && c.raw == nil {
 		c.small = make([]byte, 64)
 	}
-	c.r, c.w = rawReaderOf(c.nc), rawWriterOf(c.nc)
+	c.r, c.w = c.socket.of(c.nc)
 	s.o.Dog.Watch(&c.guard, nc)
 	return c
 }

@@ -22,7 +22,8 @@ const inlineBytes = 64 << 10
 
 // An Outbound is a connection to an upstream. One goroutine uses it at a time.
 type Outbound struct {
-	conn  net.Conn
+	conn net.Conn
+	socket
 	guard watchdog.Guard
 	lim   *Limits
 	in    stream
@@ -57,7 +58,7 @@ var buffers = sync.Pool{New: func() any { b := make([]byte, bufferSize); return 
 // NewOutbound makes conn ready for requests.
 func NewOutbound(conn net.Conn, dog *watchdog.Dog, lim *Limits, home Home) *Outbound {
 	o := &Outbound{conn: conn, lim: lim, home: home}
-	o.in.src, o.out = rawReaderOf(conn), rawWriterOf(conn)
+	o.in.src, o.out = o.socket.of(conn)
 	o.body.before = func() { o.guard.ReadWithin(o.lim.AnswerTimeout) }
 	o.body.after = func() { o.guard.ReadWithin(0) } // a slow client is no slow upstream
 	o.raw, o.peek = rawConn(conn), o.peekOnce

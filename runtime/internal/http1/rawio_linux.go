@@ -21,34 +21,26 @@ type rawIO struct {
 	sendf func(fd uintptr) bool
 }
 
-// open reports whether c is a TCP connection.
-func (r *rawIO) open(c net.Conn) bool {
+// A socket is both directions of a connection. It lies within what uses it:
+// every pointer less to follow is felt.
+type socket struct {
+	reader rawReader
+	writer rawWriter
+}
+
+// of returns the quickest reader of c and writer to it.
+func (s *socket) of(c net.Conn) (io.Reader, io.Writer) {
 	t, ok := c.(*net.TCPConn)
 	if !ok {
-		return false
+		return c, c
 	}
 	raw, err := t.SyscallConn()
 	if err != nil {
-		return false
+		return c, c
 	}
-	r.raw, r.recvf, r.sendf = raw, r.recv, r.send
-	return true
-}
-
-// rawReaderOf returns the quickest reader of c.
-func rawReaderOf(c net.Conn) io.Reader {
-	if r := new(rawReader); r.open(c) {
-		return r
-	}
-	return c
-}
-
-// rawWriterOf returns the quickest writer to c.
-func rawWriterOf(c net.Conn) io.Writer {
-	if w := new(rawWriter); w.open(c) {
-		return w
-	}
-	return c
+	s.reader.raw, s.reader.recvf = raw, s.reader.recv
+	s.writer.raw, s.writer.sendf = raw, s.writer.send
+	return &s.reader, &s.writer
 }
 
 // A rawReader and a rawWriter are the two halves: a request may still be on its

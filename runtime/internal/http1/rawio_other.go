@@ -7,8 +7,8 @@ import (
 	"net"
 )
 
-// rawReaderOf returns the quickest reader of c.
-func rawReaderOf(c net.Conn) io.Reader { return c }
+// A socket is both directions of a connection.
+type socket struct{}
 
-// rawWriterOf returns the quickest writer to c.
-func rawWriterOf(c net.Conn) io.Writer { return c }
+// of returns the quickest reader of c and writer to it.
+func (s *socket) of(c net.Conn) (io.Reader, io.Writer) { return c, c }
