@@ -53,8 +53,7 @@ type Summary struct {
 
 // Project builds the project. It returns an error only if the project cannot be
 // opened at all; what is wrong inside of it is in the diagnostics.
-func Project(ctx context.Context, opts Options) (Result, error) {
-	var res Result
+func Project(ctx context.Context, opts Options) (res Result, err error) {
 	endpoint := ""
 	if opts.DefaultEndpoint != "" {
 		clean, problem, hint := spec.CheckURL(opts.DefaultEndpoint)
@@ -74,7 +73,7 @@ func Project(ctx context.Context, opts Options) (Result, error) {
 	res.Summary.Project = p.Name
 
 	l := &res.Diagnostics
-	defer l.Sort()
+	defer l.Sort() // of the named result: it drops what is said twice
 	names, err := p.Definitions()
 	if err != nil {
 		return res, err

@@ -181,7 +181,7 @@ func TestProject(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := res.Summary
-	if s.Project != "security" || s.APIs != 2 || s.Operations != 19 || s.Clusters != 2 || strings.Join(s.Files, " ") != "api_definitions/desk.yaml api_definitions/open.yaml" {
+	if s.Project != "security" || s.APIs != 3 || s.Operations != 29 || s.Clusters != 3 || strings.Join(s.Files, " ") != "api_definitions/desk.yaml api_definitions/open.yaml api_definitions/scoped.yaml" {
 		t.Errorf("summary %+v", s)
 	}
 }

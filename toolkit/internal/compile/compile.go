@@ -329,13 +329,10 @@ func (a *api) basePath() {
 			a.c.diags.Errorf(s.At, "%q is not a URL", s.URL)
 			return
 		}
-		raw = u.EscapedPath()
-		if u.Opaque != "" {
-			raw = ""
+		raw = "/" + strings.TrimLeft(u.EscapedPath(), "/")
+		if u.Scheme == "" && u.Host == "" {
+			raw = relativePath(u)
 		}
-		// "./v2" and "v2" are relative to where the definition was found, which
-		// nobody knows any more.
-		raw = "/" + strings.TrimLeft(strings.TrimPrefix(raw, "."), "/")
 	default:
 		a.baseAt = a.doc.At
 		a.out.BasePath = "/"

@@ -1,6 +1,7 @@
 package compile
 
 import (
+	"cmp"
 	"fmt"
 	"net/url"
 	"strings"
@@ -52,6 +53,9 @@ func (a *api) fromServers(op *spec.Operation, out *artifactpb.Operation) uint32 
 	}
 	if len(a.doc.Servers) > 0 {
 		if c, ok := a.servers(a.doc.Servers, a.out.Id, "API", fallback); c != 0 || !ok {
+			if len(op.Servers) > 0 && a.once("relative"+op.Servers[0].At.String()) {
+				a.c.diags.WarnHint(op.Servers[0].At, "write it with its host", "it names no http or https host: the API's servers are called instead")
+			}
 			return c
 		}
 	} else if fallback != "" {
@@ -117,14 +121,13 @@ func (a *api) servers(servers []spec.Server, name, whose, fallback string) (uint
 			}
 			return 0, false
 		case u.Scheme == "" && u.Host == "":
-			if relative == "" {
-				relative = "/" + strings.Trim(strings.TrimPrefix(u.EscapedPath(), "."), "/")
-			}
+			relative = cmp.Or(relative, relativePath(u))
 			continue
 		case u.Scheme == "":
 			// "//host/path": the way to it is not said; take the safe one.
 			u.Scheme = "https"
-		case u.Scheme != "http" && u.Scheme != "https":
+		case u.Scheme != "http" && u.Scheme != "https" && u.Opaque == "":
+			relative = cmp.Or(relative, relativePath(u))
 			if a.once("scheme" + s.At.String()) {
 				a.c.diags.Warnf(s.At, "a server with the scheme %q cannot be called: it is left out", u.Scheme)
 			}
@@ -156,6 +159,20 @@ func (a *api) servers(servers []spec.Server, name, whose, fallback string) (uint
 		}
 	}
 	return a.cluster(cluster), true
+}
+
+// relativePath is the path of a server that names no host that can be called.
+// "./v2", "../v2" and "v2" are relative to where the definition was found, which
+// nobody knows any more: they are taken from the root.
+func relativePath(u *url.URL) string {
+	path := strings.Trim(u.EscapedPath(), "/")
+	for {
+		first, rest, _ := strings.Cut(path, "/")
+		if first != "." && first != ".." {
+			return "/" + path
+		}
+		path = strings.TrimLeft(rest, "/")
+	}
 }
 
 // join puts the path of a relative server behind the default endpoint, unless

@@ -189,8 +189,13 @@ func (p *Project) Sources() []Source {
 // fs.PathError adds: the caller names the file in its own way.
 func reason(err error) error {
 	var pe *fs.PathError
-	if errors.As(err, &pe) {
-		return pe.Err
+	if !errors.As(err, &pe) {
+		return err
 	}
-	return err
+	// What an os.Root says of a name or link that leads out of it; it has no error
+	// of its own to compare with.
+	if strings.Contains(pe.Err.Error(), "escapes from parent") {
+		return errors.New("it leads out of the project")
+	}
+	return pe.Err
 }

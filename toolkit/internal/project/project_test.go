@@ -107,11 +107,11 @@ func TestConfinement(t *testing.T) {
 		t.Errorf("%q, %v", names, err)
 	}
 	for name, want := range map[string]string{
-		"api_definitions/absolute.yaml": "path escapes from parent",
-		"api_definitions/climbing.yaml": "path escapes from parent",
-		"folder/secret.yaml":            "path escapes from parent",
-		"../secret.yaml":                "path escapes from parent",
-		outside:                         "path escapes from parent",
+		"api_definitions/absolute.yaml": "it leads out of the project",
+		"api_definitions/climbing.yaml": "it leads out of the project",
+		"folder/secret.yaml":            "it leads out of the project",
+		"../secret.yaml":                "it leads out of the project",
+		outside:                         "it leads out of the project",
 		"api_definitions/pipe.yaml":     "not a regular file",
 		"api_definitions":               "not a regular file",
 		"api_definitions/dangling.yaml": "no such file or directory",

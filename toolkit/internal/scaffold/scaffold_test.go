@@ -209,7 +209,7 @@ func TestDownloadRefused(t *testing.T) {
 					return
 				}
 			}
-		}, "larger than 64 MiB"},
+		}, "larger than 32 MiB"},
 		{"cut", func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Content-Length", "1000")
 			fmt.Fprint(w, minimal)

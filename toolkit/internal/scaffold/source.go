@@ -19,12 +19,14 @@ import (
 	"unicode"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/microgw/microgw/toolkit/internal/tree"
 )
 
 const (
-	// MaxDefinition bounds a definition's size; the largest public ones have
-	// about 12 MB.
-	MaxDefinition = 64 << 20
+	// MaxDefinition bounds a definition's size: what is larger could not be
+	// built. The largest public ones are near 20 MiB.
+	MaxDefinition = tree.MaxSize
 	// maxRedirects is what browsers and net/http's own default allow.
 	maxRedirects = 10
 	// downloadTime bounds a download as a whole.

@@ -371,6 +371,11 @@ func (c *checker) unknown(o *object, name string, at diag.At) {
 	if near != "" {
 		hint = fmt.Sprintf("did you mean %q?", near)
 	}
+	if o.name == "Operation" && name == "$ref" {
+		// Its security, endpoints and limits would be lost without a trace.
+		c.diags.ErrorHint(at, "refer to the whole path item instead", "an operation cannot be a $ref")
+		return
+	}
 	c.again(o.name, name, fmt.Sprintf("%s does not know the key %q here: it is ignored", c.version, name), func() diag.At { return at }, hint)
 }
 

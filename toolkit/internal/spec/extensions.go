@@ -228,6 +228,9 @@ func (r *reader) root(n *tree.Node) APIExtensions {
 			if _, known := extensions[name]; known {
 				r.diags.Errorf(n.KeyAt(i, p.String()), "it has no value")
 			}
+			if name == "x-wso2-basePath" {
+				x.BasePath = &Text{At: r.at(item, p)}
+			}
 			continue
 		}
 		switch name {
@@ -580,6 +583,10 @@ func (r *reader) url(n *tree.Node, p *place) *EndpointURL {
 	return x
 }
 
+// hostName is a name as the DNS and its lesser relatives have them (containers
+// like underscores), or an IPv6 address with its zone.
+var hostName = regexp.MustCompile(`^([0-9A-Za-z._~-]+|[0-9A-Fa-f:.]+(%[0-9A-Za-z._~-]+)?)$`)
+
 // CheckURL says what is wrong with the URL of an upstream, or returns it as it
 // is to be used: without a slash at the end of its path, since the paths of
 // operations begin with one.
@@ -601,6 +608,12 @@ func CheckURL(raw string) (clean, problem, hint string) {
 		return "", fmt.Sprintf("unsupported scheme %q", u.Scheme), ""
 	case u.Hostname() == "":
 		return "", fmt.Sprintf("%q has no host", raw), ""
+	case !hostName.MatchString(u.Hostname()):
+		hint := ""
+		if strings.ContainsFunc(u.Hostname(), func(r rune) bool { return r >= 0x80 }) {
+			hint = `write it in its ASCII form, which begins with "xn--"`
+		}
+		return "", fmt.Sprintf("%q is not a host name", u.Hostname()), hint
 	case u.User != nil:
 		return "", "credentials in a URL end up in logs", "use securityConfig"
 	case u.Fragment != "":
@@ -629,6 +642,9 @@ func (r *reader) auth(n *tree.Node, p *place) *EndpointAuth {
 		"username": func(n *tree.Node, p *place) {
 			if t := r.text(n, p); t != nil {
 				x.Username = t.Value
+				if strings.Contains(t.Value, ":") { // RFC 7617, section 2
+					r.diags.Errorf(t.At, "a user name cannot have a colon in it")
+				}
 			}
 		},
 		"password": func(n *tree.Node, p *place) {

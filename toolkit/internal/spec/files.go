@@ -47,12 +47,20 @@ func (fs *files) load(name string, at diag.At) *file {
 
 func (f *files) missing(name string, err error, at diag.At) {
 	if !errors.Is(err, fs.ErrNotExist) {
-		f.diags.Errorf(at, "%s: %v", name, err)
+		if at.File == name {
+			f.diags.Errorf(at, "%v", err)
+		} else {
+			f.diags.Errorf(at, "%s: %v", name, err)
+		}
 		return
 	}
 	// Only the last part is compared: folders are alike for all files.
 	hint := ""
 	for _, known := range f.known {
+		if known == name {
+			hint = "it is a link that leads nowhere"
+			break
+		}
 		if diag.Nearest(path.Base(name), []string{path.Base(known)}) != "" {
 			hint = fmt.Sprintf("did you mean %q?", known)
 			break

@@ -56,7 +56,7 @@ func TestErrors(t *testing.T) {
 		{"a.yaml", "a: &x [*x]\n", `a.yaml:1:8: the alias "*x" contains itself`},
 		{"a.yaml", "? [a]\n: 1\n", `a.yaml:1:3: a key that is not a plain value`},
 		{"a.yaml", "a:\n  type: http:\n", "a.yaml:2:1: not YAML: mapping values are not allowed in this context\n\thint: a value with \": \" in it needs quotes, and keys of one object need the same indent"},
-		{"a.yaml", "a:\n\tb: 1\n", "a.yaml:2:1: not YAML: found character that cannot start any token"},
+		{"a.yaml", "a:\n\tb: 1\n", "a.yaml:2:1: not YAML: found character that cannot start any token\n\thint: indent with spaces, not with tabs"},
 		{"a.yaml", "a: [1\n", "a.yaml:1:1: not YAML: did not find expected ',' or ']'"},
 		{"a.yaml", "a: 1\nb: *none\n", "a.yaml:2:1: not YAML: unknown anchor 'none' referenced"},
 		{"a.yaml", "a: 1\nb\xff: 1\n", "a.yaml:2:2: byte 0xff is not UTF-8\n\thint: save it as UTF-8"},

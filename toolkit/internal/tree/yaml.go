@@ -44,7 +44,7 @@ func parseYAML(file *string, src string, l *diag.List) *Node {
 	var doc yaml.Node
 	err := dec.Decode(&doc)
 	if err != nil && !errors.Is(err, io.EOF) {
-		yamlError(file, in, err, l)
+		yamlError(file, src, in, err, l)
 		return nil
 	}
 	if len(doc.Content) == 0 {
@@ -58,7 +58,7 @@ func parseYAML(file *string, src string, l *diag.List) *Node {
 	var more yaml.Node
 	if err := dec.Decode(&more); !errors.Is(err, io.EOF) {
 		if err != nil {
-			yamlError(file, in, err, l)
+			yamlError(file, src, in, err, l)
 		} else {
 			l.Errorf(diag.At{File: *file, Line: max(1, more.Line), Column: max(1, more.Column)}, "a second YAML document in one file")
 		}
@@ -95,7 +95,7 @@ func (r *lineReader) Read(p []byte) (int, error) {
 
 // yamlError turns the library's error into a diagnostic. The library names the
 // line on which the surrounding construct begins, or none, and no column.
-func yamlError(file *string, in *lineReader, err error, l *diag.List) {
+func yamlError(file *string, src string, in *lineReader, err error, l *diag.List) {
 	msg := strings.TrimPrefix(err.Error(), "yaml: ")
 	at := diag.At{File: *file, Line: max(1, in.lines), Column: 1}
 	if m := yamlLine.FindStringSubmatch(msg); m != nil {
@@ -106,12 +106,21 @@ func yamlError(file *string, in *lineReader, err error, l *diag.List) {
 	}
 	hint := ""
 	switch {
-	case strings.Contains(msg, "cannot start any token") && strings.Contains(msg, `'\t'`):
+	case strings.Contains(msg, "cannot start any token") && indentedByTab(src, at.Line):
 		hint = "indent with spaces, not with tabs"
 	case strings.Contains(msg, "mapping values are not allowed"):
 		hint = `a value with ": " in it needs quotes, and keys of one object need the same indent`
 	}
 	l.ErrorHint(at, hint, "not YAML: %s", msg)
+}
+
+// indentedByTab reports whether a tab stands among the blanks that a line begins
+// with. The library does not say which character it stumbled over.
+func indentedByTab(src string, line int) bool {
+	for range line - 1 {
+		_, src, _ = strings.Cut(src, "\n")
+	}
+	return strings.HasPrefix(strings.TrimLeft(src, " "), "\t")
 }
 
 func count(n *yaml.Node) int {
