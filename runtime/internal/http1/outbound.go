@@ -418,6 +418,9 @@ func (p *pump) end() bool {
 				i.Interrupt()
 			}
 			<-p.done
+			// Even if it has come to its end in this very moment: the
+			// connection's deadline for writing is in the past now.
+			return false
 		}
 	}
 	p.mu.Lock()
