@@ -324,18 +324,18 @@ func (e *endpoint) dial() (*http1.Outbound, error) {
 		e.active.Add(-1)
 		return nil, errBusy
 	}
-	d := net.Dialer{Timeout: e.c.o.ConnectTimeout}
-	conn, err := d.Dial("tcp", e.addr)
+	// One time for looking the name up, connecting and TLS.
+	ctx, cancel := context.WithTimeout(context.Background(), e.c.o.ConnectTimeout)
+	defer cancel()
+	var d net.Dialer
+	conn, err := d.DialContext(ctx, "tcp", e.addr)
 	if err != nil {
 		e.active.Add(-1)
 		return nil, err
 	}
 	if e.tls != nil {
-		ctx, cancel := context.WithTimeout(context.Background(), e.c.o.ConnectTimeout)
 		t := tls.Client(conn, e.tls)
-		err := t.HandshakeContext(ctx)
-		cancel()
-		if err != nil {
+		if err := t.HandshakeContext(ctx); err != nil {
 			_ = conn.Close()
 			e.active.Add(-1)
 			return nil, err
