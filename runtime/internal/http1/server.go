@@ -58,8 +58,8 @@ type Options struct {
 	// Server is the value of the Server field in the gateway's own answers; ""
 	// for none. An upstream's stays as it is.
 	Server string
-	// MaxConnections that are open at a time; 0 for no limit. Beyond it new
-	// ones wait in the kernel's queue.
+	// MaxConnections that are served at a time; 0 for no limit. Beyond it one
+	// for each listener waits accepted, and the others in the kernel's queue.
 	MaxConnections int
 	Dog            *watchdog.Dog
 	Log            *slog.Logger
@@ -117,12 +117,8 @@ func (s *Server) Serve(l net.Listener, tlsConf *tls.Config) error {
 
 	var pause time.Duration
 	for {
-		if s.slots != nil {
-			s.slots <- struct{}{}
-		}
 		nc, err := l.Accept()
 		if err != nil {
-			s.freeSlot()
 			if s.draining.Load() {
 				return ErrClosed
 			}
@@ -137,6 +133,11 @@ func (s *Server) Serve(l net.Listener, tlsConf *tls.Config) error {
 			continue
 		}
 		pause = 0
+		if s.slots != nil {
+			// Not before: a listener to which nobody comes would keep a slot
+			// from the other.
+			s.slots <- struct{}{}
+		}
 		c := newConn(s, nc, tlsConf)
 		if !s.add(c) {
 			_ = nc.Close()
