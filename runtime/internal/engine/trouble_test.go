@@ -763,6 +763,21 @@ func TestMaxConnections(t *testing.T) {
 	}
 }
 
+// A listener to which nobody comes does not take a connection from another.
+func TestMaxConnectionsOfTwoListeners(t *testing.T) {
+	b := newBackend(t, names("b"))
+	g := newGateway(t, options{server: func(o *http1.Options) { o.MaxConnections = 1 }}, b.url)
+	ln := listen(t)
+	go func() { _ = g.server.Serve(ln, nil) }()
+	first := g.addr
+	for _, addr := range []string{ln.Addr().String(), first, ln.Addr().String()} {
+		g.addr = addr
+		c := g.dial()
+		g.ask(c)
+		c.Close()
+	}
+}
+
 func TestKeepAlivePolicy(t *testing.T) {
 	const get10 = "GET /a HTTP/1.0\r\n\r\n"
 	tests := []struct {
@@ -827,6 +842,15 @@ func TestPanic(t *testing.T) {
 }
 
 // HTTPS towards the upstream.
+// An upstream that takes the connection and does not say a word of TLS.
+func TestUpstreamHandshakeStalls(t *testing.T) {
+	b := newBackend(t, func(b *backend, w *wire) { w.gone() })
+	g := newGateway(t, options{upstream: func(o *upstream.Options) { o.ConnectTimeout = tick }}, "https://"+b.host)
+	c := g.dial()
+	c.send(getRequest)
+	c.wantFault(fault.UpstreamTimeout)
+}
+
 func TestTLSUpstream(t *testing.T) {
 	both(t, func(t *testing.T, o options) {
 		ln := listen(t)
@@ -908,4 +932,55 @@ func TestSlowReader(t *testing.T) {
 			})
 		}
 	})
+}
+
+// An upstream that sends a little now and then is slow, not silent, however
+// long it takes altogether.
+func TestSlowUpstream(t *testing.T) {
+	both(t, func(t *testing.T, o options) {
+		const size, pieces = 200_000, 12 // so large a body would be spliced
+		o.limits = func(l *http1.Limits) { l.AnswerTimeout, l.WriteTimeout = 2*tick, 2*tick }
+		var g *gateway
+		b := newBackend(t, func(b *backend, w *wire) {
+			for {
+				if _, _, good := b.request(w); !good {
+					return
+				}
+				_ = w.trySend(fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n", size))
+				for range pieces {
+					g.pass(tick / 2)
+					_ = w.trySend(strings.Repeat("x", 1000))
+				}
+				_ = w.trySend(strings.Repeat("x", size-pieces*1000))
+			}
+		})
+		g = newGateway(t, o, b.url)
+		c := g.dial()
+		for range 2 {
+			c.send(getRequest)
+			if a := c.answer("GET"); len(a.body) != size || a.err != nil {
+				t.Fatalf("got %d bytes, %v", len(a.body), a.err)
+			}
+		}
+		if n := b.conns.Load(); n != 1 {
+			t.Errorf("%d connections to the upstream, want 1", n)
+		}
+	})
+}
+
+// One that falls silent in the middle of a large answer is late.
+func TestUpstreamFallsSilent(t *testing.T) {
+	hold := make(chan struct{})
+	b := newBackend(t, func(b *backend, w *wire) {
+		b.request(w)
+		_ = w.trySend("HTTP/1.1 200 OK\r\nContent-Length: 200000\r\n\r\n" + strings.Repeat("x", 100_000))
+		<-hold
+	})
+	t.Cleanup(func() { close(hold) })
+	g := newGateway(t, options{limits: func(l *http1.Limits) { l.AnswerTimeout = tick }}, b.url)
+	c := g.dial()
+	c.send(getRequest)
+	if a := c.answer("GET"); len(a.body) != 100_000 || a.err != io.ErrUnexpectedEOF {
+		t.Errorf("got %d bytes, %v", len(a.body), a.err)
+	}
 }

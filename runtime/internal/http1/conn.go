@@ -666,13 +666,14 @@ func (c *conn) sendBoth(a, b []byte) error {
 // spliceBytes is from where on a body is worth the system calls of splicing.
 const spliceBytes = 64 << 10
 
-// splicePiece is how much is spliced under one deadline.
-const splicePiece = 256 << 10
+// splicePiece is how much is spliced at once, and so what a client must take
+// within one time for writing.
+const splicePiece = 64 << 10
 
 // splice moves a large body from one plaintext connection to another within
 // the kernel, if that is possible. It leaves the end to the caller, who sees it
 // as usual.
-func (c *conn) splice(x *exchange.Exchange, b exchange.Body, left int64) (int64, error) {
+func (c *conn) splice(x *exchange.Exchange, b exchange.Body, left int64) (n int64, err error) {
 	o, ok := b.(*Outbound)
 	if !ok || c.tcp == nil || c.tls != nil || !canSplice {
 		return 0, nil
@@ -688,19 +689,34 @@ func (c *conn) splice(x *exchange.Exchange, b exchange.Body, left int64) (int64,
 	u := c.u
 	want := min(left, splicePiece)
 	u.lift = io.LimitedReader{R: up, N: want}
-	// Which side is waited for within is not to be seen: each gets the other's
-	// time as well, so as not to be blamed for it.
-	within := o.lim.AnswerTimeout + c.srv.o.Limits.WriteTimeout
-	o.guard.ReadWithin(within)
-	c.guard.WriteWithin(within)
-	n, err := c.tcp.ReadFrom(&u.lift)
+	// How far a piece has come is only seen when the call ends. So its time for
+	// reading is a deadline that can be set anew, which one of the watchdog
+	// cannot: an upstream that sends a little now and then is slow, not silent.
+	// What was read when the time ended has been written. A client that is late
+	// is cut off: what it did not take is lost in the kernel's pipe. Its time
+	// does not run while the upstream is waited for.
+	for n < want {
+		_ = up.SetReadDeadline(time.Now().Add(o.lim.AnswerTimeout))
+		if o.guard.Late() { // woken just before
+			err = os.ErrDeadlineExceeded
+			break
+		}
+		c.guard.WriteWithin(o.lim.AnswerTimeout + c.srv.o.Limits.WriteTimeout)
+		var k int64
+		k, err = c.tcp.ReadFrom(&u.lift)
+		n += k
+		if err == nil && n < want {
+			err = errTruncated
+		}
+		if err != nil && (k == 0 || c.guard.Late() || !errors.Is(err, os.ErrDeadlineExceeded)) {
+			break
+		}
+		err = nil
+	}
 	c.guard.WriteWithin(0)
-	o.guard.ReadWithin(0)
+	_ = up.SetReadDeadline(time.Time{})
 	o.body.remain -= n
 	o.body.total += n
-	if err == nil && n < want {
-		err = errTruncated
-	}
 	if err != nil {
 		o.broken = true
 	}
