@@ -29,6 +29,12 @@ type Options struct {
 	DefaultEndpoint string
 }
 
+// An OptionError says that an option is wrong rather than the project.
+type OptionError struct{ err error }
+
+func (e *OptionError) Error() string { return e.err.Error() }
+func (e *OptionError) Unwrap() error { return e.err }
+
 // Result is what came of a build.
 type Result struct {
 	// Artifact is nil if there were errors.
@@ -61,7 +67,7 @@ func Project(ctx context.Context, opts Options) (res Result, err error) {
 			if hint != "" {
 				problem += " (" + hint + ")"
 			}
-			return res, fmt.Errorf("default endpoint: %s", problem)
+			return res, &OptionError{fmt.Errorf("default endpoint: %s", problem)}
 		}
 		endpoint = clean
 	}

@@ -100,14 +100,19 @@ func (a *app) project(ctx context.Context, opts build.Options) (build.Result, er
 	switch {
 	case ctx.Err() != nil:
 		return result, failed(errors.New("interrupted"))
-	case err != nil:
+	case errors.As(err, new(*build.OptionError)):
 		return result, usage("", "%w", err)
+	case err != nil:
+		return result, failed(err)
 	}
 	return result, nil
 }
 
 func (a *app) build(ctx context.Context, opts build.Options, file string, format output) error {
 	start := time.Now()
+	if info, err := os.Stat(file); err == nil && info.IsDir() {
+		return usage("give the name of a file", "-o %s is a folder", file)
+	}
 	result, err := a.project(ctx, opts)
 	if err != nil {
 		return err

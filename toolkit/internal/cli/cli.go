@@ -15,6 +15,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -47,18 +48,39 @@ func Main() int {
 // Run runs micro-gw with the given arguments and streams and returns the exit
 // code.
 func Run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	app := &app{out: stdout, err: newTerminal(stderr)}
+	out := &results{w: stdout}
+	app := &app{out: out, err: newTerminal(stderr)}
 	root := app.root()
 	root.SetArgs(args)
-	root.SetOut(stdout)
+	root.SetOut(out)
 	root.SetErr(stderr)
 	cmd, err := root.ExecuteContextC(ctx)
+	if out.err != nil && (err == nil || errors.Is(err, out.err)) {
+		// The result was lost: whoever asked for it must not take what there is
+		// for the whole.
+		err = failed(out.err)
+	}
 	return app.report(cmd, err)
+}
+
+// results is standard output. It remembers the first failure to write, which
+// those who print need not look for.
+type results struct {
+	w   io.Writer
+	err error
+}
+
+func (r *results) Write(p []byte) (int, error) {
+	n, err := r.w.Write(p)
+	if err != nil && r.err == nil {
+		r.err = err
+	}
+	return n, err
 }
 
 // app is what the commands share.
 type app struct {
-	out io.Writer
+	out *results
 	err terminal
 }
 
@@ -236,6 +258,20 @@ func (o *output) Set(s string) error {
 		return nil
 	}
 	return errors.New("want text or json")
+}
+
+// A port is the value of the flag --port.
+type port uint16
+
+func (p *port) String() string { return strconv.Itoa(int(*p)) }
+func (p *port) Type() string   { return "port" }
+func (p *port) Set(s string) error {
+	v, err := strconv.ParseUint(s, 10, 16)
+	if err != nil {
+		return errors.New("want a number from 0 to 65535")
+	}
+	*p = port(v)
+	return nil
 }
 
 func addOutput(cmd *cobra.Command, o *output) {

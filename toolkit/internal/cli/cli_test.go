@@ -257,3 +257,28 @@ func TestDocumentation(t *testing.T) {
 		}
 	}
 }
+
+type full struct{}
+
+func (full) Write([]byte) (int, error) { return 0, syscall.ENOSPC }
+
+// A result that cannot be written is no success: "token > file" on a full disk
+// must not look as if there were a token.
+func TestLostOutput(t *testing.T) {
+	dir := t.TempDir() + "/shop"
+	var out, errs strings.Builder
+	for _, args := range [][]string{{"init", dir}, {"build", dir}} {
+		if code := cli.Run(t.Context(), args, &out, &errs); code != 0 {
+			t.Fatal(args, code, errs.String())
+		}
+	}
+	for _, args := range [][]string{
+		{"build", dir}, {"build", dir, "--output", "json"}, {"inspect", dir + "/target/shop.mgw"},
+		{"token", dir}, {"version"}, {"--version"}, {"help"}, {"help", "build"}, {"completion", "bash"},
+	} {
+		errs.Reset()
+		if code := cli.Run(t.Context(), args, full{}, &errs); code != 1 || !strings.HasSuffix(errs.String(), ": no space left on device\n") {
+			t.Errorf("%q: exit code %d: %q", args, code, errs.String())
+		}
+	}
+}

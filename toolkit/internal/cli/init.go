@@ -59,6 +59,9 @@ func (a *app) initCommand() *cobra.Command {
 		},
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if cmd.Flags().Changed("api-definition") && source.Location == "" {
+				return usage("", "-a needs a file or URL")
+			}
 			if len(headers) != len(values) {
 				return usage("", "--headers has %s, --values has %d: they go together", count(len(headers), "name", "names"), len(values))
 			}

@@ -40,7 +40,7 @@ const mockExamples = `  micro-gw mock petstore
 func (a *app) mockCommand() *cobra.Command {
 	var (
 		opts build.Options
-		port uint16
+		port port
 	)
 	cmd := &cobra.Command{
 		Use:               "mock NAME|PATH",
@@ -51,11 +51,11 @@ func (a *app) mockCommand() *cobra.Command {
 		ValidArgsFunction: completeFolders,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			opts.Dir = args[0]
-			return a.mock(cmd.Context(), opts, cmd.Flags().Changed("port"), port)
+			return a.mock(cmd.Context(), opts, cmd.Flags().Changed("port"), uint16(port))
 		},
 	}
 	addDefaultEndpoint(cmd, &opts)
-	cmd.Flags().Uint16Var(&port, "port", 0, "answer for all upstreams at this port of 127.0.0.1; 0 takes a free one")
+	cmd.Flags().Var(&port, "port", "answer for all upstreams at this port of 127.0.0.1; 0 takes a free one")
 	return cmd
 }
 

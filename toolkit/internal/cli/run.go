@@ -90,7 +90,8 @@ func (a *app) runCommand() *cobra.Command {
 	addDefaultEndpoint(cmd, &opts.build)
 	cmd.Flags().BoolVar(&opts.noMock, "no-mock", false, "call the real upstreams")
 	cmd.Flags().StringVar(&opts.host, "host", "127.0.0.1", "address to serve on; 0.0.0.0 lets other machines in")
-	cmd.Flags().Uint16Var(&opts.port, "port", 9090, "port to serve HTTP on; 0 takes a free one")
+	opts.port = 9090
+	cmd.Flags().Var((*port)(&opts.port), "port", "port to serve HTTP on; 0 takes a free one")
 	cmd.Flags().StringVar(&opts.runtime, "runtime", "", "`PATH` of the runtime's binary")
 	cmd.Flags().StringArrayVarP(&opts.set, "set", "e", nil, "`KEY=VALUE` of the conf, passed on to the runtime; may be repeated")
 	return cmd
@@ -140,7 +141,7 @@ func (a *app) run(ctx context.Context, opts runOptions) (err error) {
 		return err
 	}
 
-	runtime, err := startChild(binary, s.runtimeArgs(), a.out, a.err.Writer)
+	runtime, err := startChild(binary, s.runtimeArgs(), a.out.w, a.err.Writer)
 	if err != nil {
 		return failed(err)
 	}

@@ -115,6 +115,8 @@ func checkName(given, name string) error {
 		return &NameError{given, "name a folder to be made"}
 	case strings.HasPrefix(name, "."):
 		return &NameError{name, "it begins with a dot"}
+	case strings.HasPrefix(name, "-"):
+		return &NameError{name, "it begins with a dash"} // commands would take it for a flag
 	case len(name) > 100:
 		return &NameError{name, "it is longer than 100 bytes"}
 	}
