@@ -307,6 +307,10 @@ func (c *checker) object(n *tree.Node, o *object, p *place, f *file) {
 		s := o.keys[name]
 		switch {
 		case s != nil:
+			if o.name == "PathItem" && s.object != nil && item.Kind == tree.Null {
+				c.diags.ErrorHint(n.KeyAt(i, p.key(name).String()), "write "+name+": {} if that is meant", "the operation is empty")
+				continue
+			}
 			if c.value(item, s, p.key(name), f) {
 				continue
 			}

@@ -619,6 +619,9 @@ func CheckURL(raw string) (clean, problem, hint string) {
 	case u.Fragment != "":
 		return "", fmt.Sprintf("%q has a fragment, which is never sent", raw), ""
 	}
+	if strings.HasSuffix(u.Host, ":") {
+		return "", fmt.Sprintf("%q has a colon, but no port", u.Host), ""
+	}
 	if port := u.Port(); port != "" {
 		if n, err := strconv.Atoi(port); err != nil || n < 1 || n > 65535 {
 			return "", fmt.Sprintf("%s is not a port", port), ""

@@ -280,7 +280,15 @@ func (c *checker) servers(doc *Document, root *tree.Node) []Server {
 	case len(names) > 0:
 		scheme = names[0]
 	}
-	return []Server{{URL: scheme + "://" + text(host) + path, At: host.At("host")}}
+	name := text(host)
+	if strings.ContainsAny(name, "/?#") {
+		c.diags.ErrorHint(host.At("host"), "the scheme belongs into schemes, the path into basePath", "%q is not a host", name)
+		if _, rest, ok := strings.Cut(name, "://"); ok {
+			name = rest
+		}
+		name, _, _ = strings.Cut(name, "/")
+	}
+	return []Server{{URL: scheme + "://" + name + path, At: host.At("host")}}
 }
 
 func (c *checker) serverList(n *tree.Node, p *place) []Server {
