@@ -718,6 +718,41 @@ func TestShutdown(t *testing.T) {
 	})
 }
 
+// Who sends a request while the gateway has begun to shut down, on a connection
+// that was told to stay, is served once more and told better.
+func TestLastCall(t *testing.T) {
+	both(t, func(t *testing.T, o options) {
+		b := newBackend(t, names("b"))
+		o.server = func(o *http1.Options) { o.LastCall = patience }
+		g := newGateway(t, o, b.url)
+		used, fresh := g.dial(), g.dial()
+		if g.ask(used) != "b" {
+			t.Fatal("not served")
+		}
+		waitFor(t, "both are there", func() bool { return g.server.Connections() == 2 })
+		done := make(chan error)
+		go func() { done <- g.server.Shutdown(context.Background()) }()
+		waitFor(t, "nobody is let in", func() bool {
+			c, err := net.Dial("tcp", g.addr)
+			if err == nil {
+				c.Close()
+			}
+			return err != nil
+		})
+		for _, c := range []*wire{used, fresh} {
+			c.send(getRequest)
+			if a := c.wantAnswer(200, "b"); !a.Close {
+				t.Error("the answer does not say that the connection ends")
+			}
+			c.wantEnd()
+		}
+		// Nobody is left, so nobody is waited for.
+		if err := <-done; err != nil {
+			t.Errorf("Shutdown: %v", err)
+		}
+	})
+}
+
 // When the grace is over what is left is cut: clients, waits for upstreams,
 // tunnels.
 func TestShutdownCuts(t *testing.T) {

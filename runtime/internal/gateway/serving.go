@@ -199,6 +199,10 @@ func (g *gateway) strayOverride(name string) error {
 	return nil
 }
 
+// lastCall is long enough for a client that keeps its connection busy, and for
+// a request that has arrived and was not read yet.
+const lastCall = 200 * time.Millisecond
+
 func (g *gateway) serverOptions() http1.Options {
 	l := &g.cfg.Listener
 	limits := http1.DefaultLimits()
@@ -217,6 +221,7 @@ func (g *gateway) serverOptions() http1.Options {
 		TrustedProxies: l.TrustedProxies,
 		KeepAlive:      map[string]http1.KeepAlive{"ALWAYS": http1.KeepAliveAlways, "NEVER": http1.KeepAliveNever}[l.KeepAlive],
 		MaxConnections: l.MaxConnections,
+		LastCall:       lastCall,
 		Server:         g.cfg.Server.Header,
 		Dog:            g.dog,
 		Log:            g.log,

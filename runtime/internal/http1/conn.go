@@ -249,7 +249,7 @@ func (c *conn) next() bool {
 	}
 	c.piped = 0
 	c.idle.Store(true)
-	if c.srv.draining.Load() {
+	if c.srv.closing.Load() {
 		return false
 	}
 	c.guard.ReadWithin(c.srv.o.Limits.IdleTimeout)
@@ -277,7 +277,7 @@ func (c *conn) next() bool {
 // same.
 func (c *conn) busy() {
 	c.idle.Store(false)
-	if c.srv.draining.Load() {
+	if c.srv.closing.Load() {
 		// Shutdown interrupts under this lock, and not those that are busy.
 		c.srv.mu.Lock()
 		_ = c.nc.SetReadDeadline(time.Time{})
@@ -393,7 +393,7 @@ func (c *conn) readHead() (n int, err error) {
 			}
 			had = min(had, u.in.w)
 			if err := u.in.fill(); err != nil {
-				if errors.Is(err, os.ErrDeadlineExceeded) && !c.srv.draining.Load() {
+				if errors.Is(err, os.ErrDeadlineExceeded) && !c.srv.closing.Load() {
 					return 0, fault.RequestTimeout
 				}
 				return 0, err

@@ -61,8 +61,12 @@ type Options struct {
 	// MaxConnections that are served at a time; 0 for no limit. Beyond it one
 	// for each listener waits accepted, and the others in the kernel's queue.
 	MaxConnections int
-	Dog            *watchdog.Dog
-	Log            *slog.Logger
+	// LastCall is how long Shutdown leaves idle connections open. Whoever sends
+	// a request in that time, or has sent it already, is served and told that
+	// the connection ends; closed at once it would look like a failure.
+	LastCall time.Duration
+	Dog      *watchdog.Dog
+	Log      *slog.Logger
 }
 
 // A Server serves connections of any number of listeners.
@@ -71,7 +75,8 @@ type Server struct {
 	units sync.Pool // of *unit
 	slots chan struct{}
 
-	draining atomic.Bool
+	draining atomic.Bool // answers say that their connection ends
+	closing  atomic.Bool // idle connections end
 
 	mu        sync.Mutex
 	listeners map[net.Listener]struct{} // guarded by mu
@@ -180,20 +185,14 @@ func (s *Server) Connections() int {
 	return len(s.conns)
 }
 
-// Shutdown stops accepting, closes idle connections, lets requests in flight
-// finish and waits for them. When ctx ends first the rest is cut off and ctx's
+// Shutdown stops accepting, closes idle connections after the last call, lets
+// requests in flight finish and waits for them. When ctx ends first the rest is cut off and ctx's
 // error returned. Either way no goroutine of the server is left.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.mu.Lock()
 	s.draining.Store(true)
 	for l := range s.listeners {
 		_ = l.Close()
-	}
-	for c := range s.conns {
-		// A connection is idle or sees the flag before it becomes idle.
-		if c.idle.Load() {
-			c.guard.Interrupt()
-		}
 	}
 	s.mu.Unlock()
 
@@ -202,6 +201,23 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		s.wg.Wait()
 		close(done)
 	}()
+	call := time.NewTimer(s.o.LastCall)
+	defer call.Stop()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+	case <-call.C:
+	}
+	s.mu.Lock()
+	s.closing.Store(true)
+	for c := range s.conns {
+		// A connection is idle or sees the flag before it becomes idle.
+		if c.idle.Load() {
+			c.guard.Interrupt()
+		}
+	}
+	s.mu.Unlock()
 	select {
 	case <-done:
 		return nil
