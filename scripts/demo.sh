@@ -4,4 +4,6 @@ set -eu
 cd "$(dirname "$0")/.."
 set -- -bin bin
 [ -z "${KEEP:-}" ] || set -- "$@" -keep
-exec go run ./examples/demo "$@"
+# Not "go run": that ends with 1 after a Ctrl-C, whatever the program does.
+go build -o bin/demo ./examples/demo
+exec bin/demo "$@"

@@ -161,6 +161,7 @@ func (d *demo) start(ctx context.Context, port, name string, args ...string) (*p
 	p := &process{name: name, done: make(chan error, 1)}
 	p.cmd = exec.Command(filepath.Join(d.bin, name), args...)
 	p.cmd.Dir, p.cmd.Stdout, p.cmd.Stderr = d.dir, &p.log, &p.log
+	apart(p.cmd)
 	begin := time.Now()
 	if err := p.cmd.Start(); err != nil {
 		return nil, err
