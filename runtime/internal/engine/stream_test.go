@@ -422,6 +422,27 @@ func TestTunnelEndsFromUpstream(t *testing.T) {
 	}
 }
 
+// An upstream that stays although the client has gone is left.
+func TestTunnelEndsWithoutUpstream(t *testing.T) {
+	both(t, func(t *testing.T, o options) {
+		hold := make(chan struct{})
+		b := newBackend(t, func(b *backend, w *wire) {
+			w.head()
+			w.send(switched)
+			w.gone()
+			<-hold
+		})
+		t.Cleanup(func() { close(hold) })
+		o.limits = func(l *http1.Limits) { l.BodyTimeout = tick }
+		g := newGateway(t, o, b.url)
+		c := g.dial()
+		c.send(upgrade)
+		c.head()
+		c.Close()
+		waitFor(t, "the exchange ends", func() bool { return g.seen.count.Load() == 1 })
+	})
+}
+
 // A client that breaks off does not leave the upstream hanging.
 func TestTunnelBreaks(t *testing.T) {
 	ended := make(chan struct{})

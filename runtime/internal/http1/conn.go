@@ -755,6 +755,12 @@ func (c *conn) runTunnel(x *exchange.Exchange) error {
 		if w, ok := up.(interface{ CloseWrite() error }); ok {
 			_ = w.CloseWrite()
 		}
+		// WebSocket does not know half of a connection: an upstream that does
+		// not end its own half has not understood. It gets as long as the
+		// client does below.
+		if w, ok := up.(interface{ readWithin(time.Duration) }); ok {
+			w.readWithin(c.srv.o.Limits.BodyTimeout)
+		}
 	}()
 	n, err := io.Copy(onlyWriter{c.nc}, onlyReader{up})
 	x.Sent += n

@@ -447,6 +447,9 @@ func (t *outboundTunnel) Write(p []byte) (int, error) { return t.o.conn.Write(p)
 // Close implements io.Closer.
 func (t *outboundTunnel) Close() error { return t.o.conn.Close() }
 
+// readWithin bounds what Read waits from now on.
+func (t *outboundTunnel) readWithin(d time.Duration) { t.o.guard.ReadWithin(d) }
+
 // CloseWrite says that nothing more will be sent.
 func (t *outboundTunnel) CloseWrite() error { return closeWrite(t.o.conn) }
 
