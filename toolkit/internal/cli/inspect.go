@@ -12,6 +12,7 @@ import (
 
 	"github.com/microgw/microgw/pkg/artifact"
 	"github.com/microgw/microgw/schema/artifactpb"
+	"github.com/microgw/microgw/toolkit/internal/diag"
 )
 
 const inspectLong = `Say what is inside an artifact: its APIs and operations, what each asks of a
@@ -320,7 +321,7 @@ func endpointNumbers(op operationView) string {
 // clean keeps a text from a definition from steering the terminal or the table.
 func clean(s string) string {
 	return strings.Map(func(r rune) rune {
-		if r < ' ' || r >= 0x7f && r < 0xa0 {
+		if diag.Unprintable(r) {
 			return '\ufffd'
 		}
 		return r

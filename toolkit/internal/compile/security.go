@@ -124,6 +124,7 @@ func (a *api) alternatives(op *spec.Operation) [][]requirement {
 		if op.Extensions.Scope == nil {
 			return alts
 		}
+		a.scopeToken(op.Extensions.Scope.At, op.Extensions.Scope.Value)
 		for _, alt := range alts {
 			for i := range alt {
 				if enforceable(alt[i].scheme.Kind) {
@@ -324,6 +325,11 @@ func (a *api) find(r spec.Requirement) (spec.SecurityScheme, bool) {
 // undeclared warns about scopes that the scheme does not know: a token could
 // never have been issued for a misspelt one.
 func (a *api) undeclared(r spec.Requirement, s spec.SecurityScheme) {
+	if enforceable(s.Kind) {
+		for _, scope := range r.Scopes {
+			a.scopeToken(r.At, scope)
+		}
+	}
 	if s.Kind != spec.OAuth2 || len(s.Scopes) == 0 {
 		return
 	}
@@ -332,6 +338,20 @@ func (a *api) undeclared(r spec.Requirement, s spec.SecurityScheme) {
 			a.c.diags.WarnHint(r.At, diag.DidYouMean(scope, s.Scopes), "the scheme %q declares no scope %q", s.Name, scope)
 		}
 	}
+}
+
+// scopeToken warns about what is no scope (RFC 6749, section 3.3): callers could
+// hardly come by a token that grants it.
+func (a *api) scopeToken(at diag.At, scope string) {
+	odd := func(r rune) bool { return r <= ' ' || r >= 0x7f || r == '"' || r == '\\' }
+	if scope != "" && !strings.ContainsFunc(scope, odd) || !a.once("odd scope "+scope) {
+		return
+	}
+	hint := ""
+	if len(strings.Fields(scope)) > 1 {
+		hint = "write each scope as an item of its own in a security list"
+	}
+	a.c.diags.WarnHint(at, hint, "%q is not a scope (RFC 6749, section 3.3)", scope)
 }
 
 // scheme adds a scheme to the artifact, or finds it there.

@@ -206,11 +206,18 @@ func (l List) WriteText(w io.Writer, command string) error {
 // author's terminal: names in it come from files.
 func printable(s string) string {
 	return strings.Map(func(r rune) rune {
-		if r < 0x20 || r >= 0x7f && r < 0xa0 || r == '\u2028' || r == '\u2029' {
+		if Unprintable(r) {
 			return '\ufffd'
 		}
 		return r
 	}, s)
+}
+
+// Unprintable reports whether a character does something to a terminal or to
+// the order of what stands around it: controls, line separators and the marks of
+// bidirectional text.
+func Unprintable(r rune) bool {
+	return r < 0x20 || r >= 0x7f && r < 0xa0 || r >= 0x2028 && r <= 0x202e || r >= 0x2066 && r <= 0x2069
 }
 
 // WriteJSON prints the list for programs: one object with the diagnostics, in
