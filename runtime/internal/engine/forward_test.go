@@ -43,6 +43,9 @@ func TestForwardedHead(t *testing.T) {
 
 		{"forwarding fields of a stranger", get("X-Forwarded-For: 1.2.3.4\r\nx-forwarded-proto: https\r\nX-Forwarded-Host: evil\r\nForwarded: for=1.2.3.4\r\n"),
 			head("GET /base/a", "", "")},
+		{"forwarding fields with underscores", get("X_Forwarded_For: 1.2.3.4\r\nx_forwarded-proto: https\r\nX-Forwarded_HOST: evil\r\n" +
+			"X_Forwarded_By: a\r\nY_Forwarded_For: b\r\nX-Forwarded_Forx: c\r\nX_A: d\r\nX-Forwarded-Port: e\r\n"),
+			head("GET /base/a", "X_Forwarded_By: a\r\nY_Forwarded_For: b\r\nX-Forwarded_Forx: c\r\nX_A: d\r\nX-Forwarded-Port: e\r\n", "")},
 		{"Via of others stays", get("Via: 1.1 a\r\nVia: 1.0 b\r\n"), head("GET /base/a", "Via: 1.1 a\r\nVia: 1.0 b\r\n", "")},
 		{"empty Host", "GET /api/a HTTP/1.1\r\nHost:\r\n\r\n", "GET /base/a HTTP/1.1\r\nHost: BACKEND\r\n" +
 			"X-Forwarded-For: 127.0.0.1\r\nX-Forwarded-Proto: http\r\nForwarded: for=127.0.0.1;proto=http\r\nVia: 1.1 micro-gw\r\n\r\n"},

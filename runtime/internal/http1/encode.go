@@ -102,6 +102,27 @@ var notForwarded = func() (t [256]bool) {
 	return
 }()
 
+// imitates reports whether an upstream that hands fields on as variables, where
+// "-" becomes "_" (RFC 3875, section 4.1.18), takes this one for a forwarding
+// field of ours: X_Forwarded_For and the like. Nobody sends them in good faith.
+func imitates(name []byte) bool {
+	// Names that are no such field are nearly all told by these two looks.
+	if n := len(name); n < len("x-forwarded-for") || n > len("x-forwarded-proto") || name[0]|0x20 != 'x' {
+		return false
+	}
+	if name[1] != '_' && name[11] != '_' {
+		return false
+	}
+	var b [len("x-forwarded-proto")]byte
+	k := copy(b[:], name)
+	b[1], b[11] = '-', '-'
+	switch exchange.FieldIDOf(b[:k]) {
+	case exchange.XForwardedFor, exchange.XForwardedHost, exchange.XForwardedProto:
+		return true
+	}
+	return false
+}
+
 func appendField(b []byte, f *exchange.Field) []byte {
 	b = append(b, f.Name...)
 	b = append(b, ": "...)
@@ -159,7 +180,7 @@ func appendRequestHead(b []byte, x *exchange.Exchange, t *Target) []byte {
 			}
 			continue
 		}
-		if len(t.Auth) > 0 && f.ID == exchange.Authorization {
+		if len(t.Auth) > 0 && f.ID == exchange.Authorization || f.ID == exchange.Other && imitates(f.Name) {
 			continue
 		}
 		if i < x.Request.Received && (drop.lists[0] != nil || !all) && (drop.has(f) || !all && nominatedAnywhere(&x.Request, f)) {
