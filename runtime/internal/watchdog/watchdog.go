@@ -4,8 +4,8 @@
 // A timer or a deadline for each read costs more than the read's own
 // bookkeeping. Here a connection states its deadline by storing a number; once
 // every Tick the watchdog looks at all of them and wakes those that are late,
-// by a deadline in the past on the connection. So a time-out fires up to one
-// Tick late, never early. A connection that was woken is not usable any more.
+// by a deadline in the past on the connection. So a time-out fires up to two
+// Ticks late (one is added so that it is never early). A connection that was woken is not usable any more.
 package watchdog
 
 import (
