@@ -1019,3 +1019,30 @@ func TestUpstreamFallsSilent(t *testing.T) {
 		t.Errorf("got %d bytes, %v", len(a.body), a.err)
 	}
 }
+
+// The end of a request that is still being sent while its answer is read does
+// not begin a time for the answer, which is on its way.
+func TestSlowReaderWhileSending(t *testing.T) {
+	const size, upload = 16 << 20, 200_000
+	b := newBackend(t, func(b *backend, w *wire) {
+		w.head()
+		read := make(chan struct{})
+		go func() {
+			defer close(read)
+			_, _ = io.CopyN(io.Discard, w.r, upload)
+		}()
+		_ = w.trySend(fmt.Sprintf("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n0\r\n\r\n", size, strings.Repeat("x", size)))
+		<-read
+	})
+	g := newGateway(t, options{limits: func(l *http1.Limits) { l.AnswerTimeout = 2 * tick }}, b.url)
+	c := g.dial()
+	request := postRequest(strings.Repeat("x", upload))
+	c.send(request[:len(request)/2])
+	c.want("HTTP/1.1 200 OK\r\n")
+	c.send(request[len(request)/2:])
+	g.pass(6 * tick)
+	c.head()
+	if body, err := readChunks(c.r); len(body) != size || err != nil {
+		t.Errorf("got %d bytes, %v", len(body), err)
+	}
+}

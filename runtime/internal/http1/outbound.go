@@ -245,6 +245,9 @@ func (o *Outbound) readHead(x *exchange.Exchange) error {
 			return fault.UpstreamBroken.Because(errInterim)
 		}
 	}
+	if o.pump != nil {
+		o.pump.heard()
+	}
 	o.guard.ReadWithin(0)
 	o.in.hold()
 	x.ResponseLength = o.fr.length
@@ -342,9 +345,10 @@ type pump struct {
 	body exchange.Body
 	done chan struct{}
 
-	mu  sync.Mutex
-	err *fault.Fault // the client's; guarded by mu
-	ok  bool         // guarded by mu
+	mu       sync.Mutex
+	err      *fault.Fault // the client's; guarded by mu
+	ok       bool         // guarded by mu
+	answered bool         // guarded by mu
 }
 
 func startPump(o *Outbound, x *exchange.Exchange, chunked bool) *pump {
@@ -355,9 +359,7 @@ func startPump(o *Outbound, x *exchange.Exchange, chunked bool) *pump {
 
 func (p *pump) run(chunked bool) {
 	defer close(p.done)
-	// Only now does the upstream owe an answer: until here a slow client may
-	// have been the reason for silence, and it has a time-out of its own.
-	defer func() { p.o.guard.ReadWithin(p.o.lim.AnswerTimeout) }()
+	defer p.sent()
 	var frame []byte
 	for {
 		piece, err := p.body.Next()
@@ -392,6 +394,24 @@ func (p *pump) run(chunked bool) {
 			return // an upstream that answers early may stop reading: look at the answer
 		}
 	}
+}
+
+// sent begins the time for the answer. Only now does the upstream owe one:
+// until here a slow client may have been the reason for silence, and it has a
+// time-out of its own.
+func (p *pump) sent() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.answered {
+		p.o.guard.ReadWithin(p.o.lim.AnswerTimeout)
+	}
+}
+
+// heard says that the answer has begun: its reader minds the time from now on.
+func (p *pump) heard() {
+	p.mu.Lock()
+	p.answered = true
+	p.mu.Unlock()
 }
 
 // fault returns why the request did not end, if it was the client's fault.
