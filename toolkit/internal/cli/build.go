@@ -96,7 +96,22 @@ func (a *app) project(ctx context.Context, opts build.Options) (build.Result, er
 	}
 	done := a.err.progress("building " + opts.Dir)
 	defer done()
-	result, err := build.Project(ctx, opts)
+	var (
+		result build.Result
+		err    error
+	)
+	built := make(chan struct{})
+	go func() {
+		defer close(built)
+		result, err = build.Project(ctx, opts)
+	}()
+	// It reads and computes and has nothing to tidy up: it need not be waited
+	// for.
+	select {
+	case <-built:
+	case <-ctx.Done():
+		return build.Result{}, failed(errors.New("interrupted"))
+	}
 	switch {
 	case ctx.Err() != nil:
 		return result, failed(errors.New("interrupted"))

@@ -530,22 +530,30 @@ func (a *api) shapes() {
 	for _, op := range a.doc.Operations {
 		methods[op.Path.Value] = append(methods[op.Path.Value], op.Method)
 	}
-	first := make(map[string][]template)
+	shapes := make(map[string]template) // the first of each
+	claims := make(map[string]template) // by method and shape
 	for _, t := range a.templates {
-		for _, before := range first[t.shape] {
-			var both []string
-			for _, m := range methods[t.path.Value] {
-				if slices.Contains(methods[before.path.Value], m) {
-					both = append(both, m)
-				}
-			}
-			if len(both) == 0 {
-				a.c.diags.Warnf(t.path.At, "it matches the same requests as %q at %s: the method decides", before.path.Value, before.path.At)
-			} else {
-				a.c.diags.Errorf(t.path.At, "no %s request can tell it from %q at %s", strings.Join(both, " or "), before.path.Value, before.path.At)
+		var before template
+		var both []string
+		for _, m := range methods[t.path.Value] {
+			key := m + " " + t.shape
+			first, taken := claims[key]
+			switch {
+			case !taken:
+				claims[key] = t
+			case both == nil || first.path == before.path:
+				before, both = first, append(both, m)
 			}
 		}
-		first[t.shape] = append(first[t.shape], t)
+		first, again := shapes[t.shape]
+		switch {
+		case both != nil:
+			a.c.diags.Errorf(t.path.At, "no %s request can tell it from %q at %s", strings.Join(both, " or "), before.path.Value, before.path.At)
+		case again:
+			a.c.diags.Warnf(t.path.At, "it matches the same requests as %q at %s: the method decides", first.path.Value, first.path.At)
+		default:
+			shapes[t.shape] = t
+		}
 	}
 }
 

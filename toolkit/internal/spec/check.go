@@ -400,6 +400,9 @@ func (c *checker) parameter(n *tree.Node, p *place) {
 	}
 }
 
+// maxChain bounds references that lead to references. People write two or three.
+const maxChain = 100
+
 // reference checks a $ref: it must lead somewhere, and not back to itself. What
 // it leads to is walked there, or here if it is in another file.
 func (c *checker) reference(n *tree.Node, o *object, p *place, f *file) {
@@ -429,11 +432,22 @@ func (c *checker) reference(n *tree.Node, o *object, p *place, f *file) {
 	trail := []string{ref.Text}
 	next, from := target, to
 	for {
-		if i := slices.Index(steps, next); i >= 0 {
-			if c.looped[next] {
-				return
+		if c.looped[next] {
+			// Said already; it holds for all that leads there.
+			for _, s := range steps {
+				c.looped[s] = true
 			}
-			for _, s := range steps[i:] {
+			return
+		}
+		if len(steps) > maxChain {
+			for _, s := range steps {
+				c.looped[s] = true
+			}
+			c.diags.Errorf(at, "more than %d references lead from one to the next", maxChain)
+			return
+		}
+		if i := slices.Index(steps, next); i >= 0 {
+			for _, s := range steps {
 				c.looped[s] = true
 			}
 			if len(trail) == 1 {
@@ -467,7 +481,7 @@ func (c *checker) reference(n *tree.Node, o *object, p *place, f *file) {
 func (c *checker) deref(n *tree.Node, f *file) (*tree.Node, *file) {
 	var quiet diag.List
 	silent := &files{read: c.files.read, diags: &quiet, open: c.files.open}
-	for range 100 {
+	for range maxChain + 1 {
 		ref := n.Get("$ref")
 		if ref == nil || ref.Kind != tree.String {
 			return n, f

@@ -213,7 +213,7 @@ type located struct {
 // what it leads to adds the methods that are not written beside it.
 func (c *checker) operations(item *tree.Node, f *file) []located {
 	found := make(map[string]located)
-	for range 100 {
+	for range maxChain + 1 {
 		if item == nil || item.Kind != tree.Object {
 			break
 		}

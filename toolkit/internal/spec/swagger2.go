@@ -149,7 +149,7 @@ func (v *converter) target(n *tree.Node) (pointer string, target *tree.Node) {
 
 // deref follows references to their end. check has refused loops.
 func (v *converter) deref(n *tree.Node) *tree.Node {
-	for range 100 {
+	for range maxChain + 1 {
 		if n.Get("$ref") == nil {
 			return n
 		}
