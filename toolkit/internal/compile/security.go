@@ -75,6 +75,9 @@ func (a *api) secure(op *spec.Operation, out *artifactpb.Operation) {
 		}
 	}
 	out.Stages = append(out.Stages, &artifactpb.Stage{Name: "authn", Kind: &artifactpb.Stage_Authn{Authn: &artifactpb.AuthnStage{}}})
+	if len(clauses) == 0 && op.Security != nil && len(op.Security.Alternatives) > 0 {
+		a.scopesLost(op)
+	}
 	for i, scopes := range clauses {
 		name := "scope"
 		if i > 0 {
@@ -85,6 +88,26 @@ func (a *api) secure(op *spec.Operation, out *artifactpb.Operation) {
 }
 
 const maxClauses = 16
+
+// scopesLost says that the operation's own security, which names no scopes, has
+// taken the place of the API's, which does. OpenAPI has it so; WSO2 3.x took the
+// API's scopes, so a project that comes from there is open to more tokens now.
+func (a *api) scopesLost(op *spec.Operation) {
+	if a.doc.Security == nil {
+		return
+	}
+	var scopes []string
+	for _, alt := range a.doc.Security.Alternatives {
+		for _, r := range alt.Requirements {
+			if s, ok := a.find(r); ok && enforceable(s.Kind) {
+				scopes = union(scopes, r.Scopes)
+			}
+		}
+	}
+	if len(scopes) > 0 {
+		a.carry(op.Security.At, false, fmt.Sprintf("any token will do: the operation's own security, without scopes, takes the place of the API's (%s)", strings.Join(scopes, ", ")))
+	}
+}
 
 func union(a, b []string) []string {
 	out := slices.Clone(a)
