@@ -18,7 +18,7 @@ var build = sync.OnceValues(func() (string, error) {
 		"micro-gw": "github.com/microgw/microgw/toolkit/cmd/micro-gw",
 		"runtime":  "github.com/microgw/microgw/runtime/cmd/runtime",
 	} {
-		c := exec.Command("go", "build", "-o", filepath.Join(dir, name), pkg)
+		c := exec.Command("go", "build", "-pgo=off", "-o", filepath.Join(dir, name), pkg)
 		c.Dir = ".."
 		c.Env = append(os.Environ(), "CGO_ENABLED=0")
 		if out, err := c.CombinedOutput(); err != nil {
