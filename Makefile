@@ -16,7 +16,7 @@ RACE := $(if $(filter 1,$(shell go env CGO_ENABLED)),-race)
 TOOLS := bin/tools
 
 .DEFAULT_GOAL := build
-.PHONY: build demo test check lint vet format tidy standalone generate generated fuzz bench corpus clean help
+.PHONY: build demo test allocations check lint vet format tidy standalone generate generated fuzz bench corpus clean help
 
 build: ## Build bin/micro-gw and bin/runtime (the default)
 	$(GOBUILD) -o bin/micro-gw ./toolkit/cmd/micro-gw
@@ -28,7 +28,10 @@ demo: build ## Build a petstore project, serve it and call it
 test: ## Run all tests, with the race detector where it works
 	go test $(RACE) work
 
-check: lint test fuzz ## All that CI runs
+allocations: ## Tests of what must not allocate: the race detector does, so `make test` leaves them out
+	cd runtime && go test -count=1 -run Alloc ./internal/engine ./internal/telemetry ./internal/policy/jwt
+
+check: lint allocations test fuzz ## All that CI runs
 
 lint: format vet generated standalone tidy ## Checks that run nothing: format, vet, staticcheck, generated code, modules
 
@@ -72,4 +75,4 @@ clean: ## Remove what was built
 	rm -rf bin dist
 
 help: ## Print this list
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | while IFS="$$(printf '\t')" read -r name text; do printf '%-10s %s\n' "$$name" "$$text"; done
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | while IFS="$$(printf '\t')" read -r name text; do printf '%-12s %s\n' "$$name" "$$text"; done
