@@ -166,19 +166,18 @@ func (n *node) child(s pathtmpl.Segment) *node {
 			return c
 		}
 		c := &node{}
-		n.few = append(n.few, literal{lit, c})
-		if len(n.few) > fewLiterals {
-			if n.many == nil {
-				n.many = map[string]*node{}
-			}
+		if n.many == nil && len(n.few) < fewLiterals {
+			n.few = append(n.few, literal{lit, c})
+			return c
+		}
+		if n.many == nil {
+			n.many = map[string]*node{}
 			for _, l := range n.few {
 				n.many[l.segment] = l.node
 			}
 			n.few = nil
-		} else if n.many != nil {
-			n.many[lit] = c
-			n.few = nil
 		}
+		n.many[lit] = c
 		return c
 	}
 	if len(s.Parts) == 1 {
@@ -187,7 +186,7 @@ func (n *node) child(s pathtmpl.Segment) *node {
 		}
 		return n.any
 	}
-	shape, length := segmentShape(s)
+	shape, _ := segmentShape(s)
 	for _, m := range n.mixed {
 		if m.shape == shape {
 			return m.node
@@ -195,7 +194,6 @@ func (n *node) child(s pathtmpl.Segment) *node {
 	}
 	c := &node{}
 	n.mixed = append(n.mixed, mixed{s, shape, c})
-	_ = length
 	sort.SliceStable(n.mixed, func(i, j int) bool {
 		_, a := segmentShape(n.mixed[i].segment)
 		_, b := segmentShape(n.mixed[j].segment)

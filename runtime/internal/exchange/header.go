@@ -97,6 +97,17 @@ func EqualFold(name []byte, lower string) bool {
 	return true
 }
 
+// Trim cuts optional white space (RFC 9110, section 5.6.3) off both ends.
+func Trim(v []byte) []byte {
+	for len(v) > 0 && (v[0] == ' ' || v[0] == '\t') {
+		v = v[1:]
+	}
+	for len(v) > 0 && (v[len(v)-1] == ' ' || v[len(v)-1] == '\t') {
+		v = v[:len(v)-1]
+	}
+	return v
+}
+
 // A Field is one header field: views that live as long as the exchange.
 type Field struct {
 	Name, Value []byte

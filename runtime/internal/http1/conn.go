@@ -423,7 +423,7 @@ func (c *conn) believe(x *exchange.Exchange) netip.Addr {
 		list := f.Value
 		for len(list) > 0 {
 			k := bytes.LastIndexByte(list, ',')
-			a, err := netip.ParseAddr(string(trim(list[k+1:])))
+			a, err := netip.ParseAddr(string(exchange.Trim(list[k+1:])))
 			if err != nil {
 				return client
 			}

@@ -16,7 +16,6 @@ type Limits struct {
 	Interim       int   // 1xx answers of an upstream before its final one
 	Pipelined     int   // requests read from one buffer before an answer is flushed
 	DiscardBytes  int64 // of an unread request body, to keep the connection
-	ReplayBytes   int   // request body kept for a second try
 	HeadTimeout   time.Duration
 	BodyTimeout   time.Duration // between two pieces
 	IdleTimeout   time.Duration // between two requests

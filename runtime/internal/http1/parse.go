@@ -156,24 +156,13 @@ func parseFields(buf []byte, h *exchange.Header, limit int) (n int, err error) {
 			value = value[1:] // nearly always this one and no other
 		}
 		if len(value) > 0 && (value[0] <= ' ' || value[len(value)-1] <= ' ') {
-			value = trim(value)
+			value = exchange.Trim(value)
 		}
 		if !validValue(value) {
 			return 0, errFieldValue
 		}
 		h.Fields = append(h.Fields, exchange.Field{Name: name, Value: value, ID: exchange.FieldIDOf(name)})
 	}
-}
-
-// trim cuts optional white space (RFC 9110, section 5.6.3) off both ends.
-func trim(v []byte) []byte {
-	for len(v) > 0 && (v[0] == ' ' || v[0] == '\t') {
-		v = v[1:]
-	}
-	for len(v) > 0 && (v[len(v)-1] == ' ' || v[len(v)-1] == '\t') {
-		v = v[:len(v)-1]
-	}
-	return v
 }
 
 // parseRequest reads a request head at the beginning of buf into x. It returns
@@ -458,9 +447,9 @@ func parseLength(v []byte) int64 {
 func nextToken(list []byte) (member, rest []byte) {
 	i := bytes.IndexByte(list, ',')
 	if i < 0 {
-		return trim(list), nil
+		return exchange.Trim(list), nil
 	}
-	return trim(list[:i]), list[i+1:]
+	return exchange.Trim(list[:i]), list[i+1:]
 }
 
 // listHas reports whether a comma-separated list has a member, given in lower

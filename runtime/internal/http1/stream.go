@@ -378,7 +378,7 @@ func parseChunkLine(l []byte) (size int64, ok bool) {
 	if i == 0 {
 		return 0, false
 	}
-	ext := trim(l[i:])
+	ext := exchange.Trim(l[i:])
 	// BWS before the ";" is allowed by the grammar of extensions.
 	return size, validValue(ext) && (len(ext) == 0 && len(l) == i || len(ext) > 0 && ext[0] == ';')
 }

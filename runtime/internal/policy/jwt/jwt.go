@@ -141,23 +141,13 @@ func (v *Verifier) Stage(header string, remove bool) func(*exchange.Exchange) er
 // split parts credentials into the scheme and what follows it after one or
 // more blanks (RFC 9110, section 11.4).
 func split(value []byte) (scheme, rest []byte) {
-	value = trim(value)
+	value = exchange.Trim(value)
 	for i, c := range value {
 		if c == ' ' || c == '\t' {
-			return value[:i], trim(value[i:])
+			return value[:i], exchange.Trim(value[i:])
 		}
 	}
 	return value, nil
-}
-
-func trim(b []byte) []byte {
-	for len(b) > 0 && (b[0] == ' ' || b[0] == '\t') {
-		b = b[1:]
-	}
-	for len(b) > 0 && (b[len(b)-1] == ' ' || b[len(b)-1] == '\t') {
-		b = b[:len(b)-1]
-	}
-	return b
 }
 
 // Verify returns who a token speaks for. The error is a *fault.Fault. The
