@@ -78,14 +78,22 @@ func (v validator) artifact() error {
 			return fmt.Errorf("security_schemes[%d]: kind is unknown", i)
 		}
 	}
-	for i, p := range v.GetInterceptors() {
-		// An interceptor that is no file of the project leaves this 0,
-		// whether there is a source 0 or not.
-		if p.GetSource() == 0 {
-			continue
+	for i, m := range v.GetModules() {
+		if err := v.source(m.GetSource()); err != nil {
+			return fmt.Errorf("modules[%d]: %w", i, err)
 		}
-		if err := v.source(p.GetSource()); err != nil {
+	}
+	for i, p := range v.GetInterceptors() {
+		if p.GetName() == "" {
+			return fmt.Errorf("interceptors[%d]: no name", i)
+		}
+		if err := indexPlusOne("source", p.GetSource(), len(v.GetSources())); err != nil {
 			return fmt.Errorf("interceptors[%d]: %w", i, err)
+		}
+		if k, ok := p.GetKind().(*artifactpb.Interceptor_Wasm); ok {
+			if err := index("module", k.Wasm.GetModule(), len(v.GetModules())); err != nil {
+				return fmt.Errorf("interceptors[%d]: %w", i, err)
+			}
 		}
 	}
 	for i, c := range v.GetClusters() {
@@ -147,6 +155,11 @@ func (v validator) api(api *artifactpb.Api) error {
 		if err := v.operation(op); err != nil {
 			return fmt.Errorf("operations[%d] %q: %w", i, op.GetId(), err)
 		}
+		// Without the certificate that stands in for them, credentials that are
+		// optional would be none.
+		if op.GetSecurity().GetOptional() && api.GetMutualTls().GetMode() != artifactpb.MutualTlsMode_MUTUAL_TLS_MODE_MANDATORY {
+			return fmt.Errorf("operations[%d] %q: security is optional, but mutual TLS is not mandatory", i, op.GetId())
+		}
 		if ids[op.GetId()] {
 			return fmt.Errorf("operations[%d] %q: id is taken", i, op.GetId())
 		}
@@ -191,6 +204,12 @@ func (v validator) operation(op *artifactpb.Operation) error {
 	if err := v.stages(op); err != nil {
 		return err
 	}
+	if err := v.interceptors("request_interceptors", op.GetRequestInterceptors(), artifactpb.InterceptorDirection_INTERCEPTOR_DIRECTION_REQUEST); err != nil {
+		return err
+	}
+	if err := v.interceptors("response_interceptors", op.GetResponseInterceptors(), artifactpb.InterceptorDirection_INTERCEPTOR_DIRECTION_RESPONSE); err != nil {
+		return err
+	}
 	for i, p := range op.GetParameters() {
 		if p.GetName() == "" {
 			return fmt.Errorf("parameters[%d]: no name", i)
@@ -210,10 +229,25 @@ func (v validator) operation(op *artifactpb.Operation) error {
 	return nil
 }
 
+func (v validator) interceptors(field string, list []uint32, d artifactpb.InterceptorDirection) error {
+	for i, n := range list {
+		if err := index("interceptor", n, len(v.GetInterceptors())); err != nil {
+			return fmt.Errorf("%s[%d]: %w", field, i, err)
+		}
+		if v.GetInterceptors()[n].GetDirection() != d {
+			return fmt.Errorf("%s[%d]: %q is for the other direction", field, i, v.GetInterceptors()[n].GetName())
+		}
+	}
+	return nil
+}
+
 func (v validator) security(s *artifactpb.Security) error {
 	if s.GetDisabled() {
 		if len(s.GetAlternatives()) > 0 {
 			return errors.New("disabled, and yet has alternatives")
+		}
+		if s.GetOptional() {
+			return errors.New("both disabled and optional")
 		}
 		return nil
 	}

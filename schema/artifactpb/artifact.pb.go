@@ -619,7 +619,7 @@ type Artifact struct {
 	ThrottlePolicies []*ThrottlePolicy `protobuf:"bytes,7,rep,name=throttle_policies,json=throttlePolicies,proto3" json:"throttle_policies,omitempty"`
 	// Security schemes that requirements refer to.
 	SecuritySchemes []*SecurityScheme `protobuf:"bytes,8,rep,name=security_schemes,json=securitySchemes,proto3" json:"security_schemes,omitempty"`
-	// Interceptors that stages refer to.
+	// Interceptors that operations refer to, each name once for each direction.
 	Interceptors []*Interceptor `protobuf:"bytes,9,rep,name=interceptors,proto3" json:"interceptors,omitempty"`
 	// JSON Schemas lowered for the runtime's validator, by reference from
 	// operations.
@@ -630,8 +630,11 @@ type Artifact struct {
 	// Features a runtime must know to serve this file safely. A runtime that
 	// finds a value it does not know refuses the file.
 	RequiredFeatures []Feature `protobuf:"varint,12,rep,packed,name=required_features,json=requiredFeatures,proto3,enum=microgw.artifact.v1.Feature" json:"required_features,omitempty"`
-	unknownFields    protoimpl.UnknownFields
-	sizeCache        protoimpl.SizeCache
+	// WebAssembly modules that interceptors are functions of. In the order in
+	// which the definitions name them first.
+	Modules       []*Module `protobuf:"bytes,13,rep,name=modules,proto3" json:"modules,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Artifact) Reset() {
@@ -744,6 +747,13 @@ func (x *Artifact) GetDevelopmentKey() []byte {
 func (x *Artifact) GetRequiredFeatures() []Feature {
 	if x != nil {
 		return x.RequiredFeatures
+	}
+	return nil
+}
+
+func (x *Artifact) GetModules() []*Module {
+	if x != nil {
+		return x.Modules
 	}
 	return nil
 }
@@ -933,8 +943,9 @@ type Api struct {
 	Cors          *Cors          `protobuf:"bytes,9,opt,name=cors,proto3" json:"cors,omitempty"`
 	MutualTls     *MutualTls     `protobuf:"bytes,10,opt,name=mutual_tls,json=mutualTls,proto3" json:"mutual_tls,omitempty"`
 	ResponseCache *ResponseCache `protobuf:"bytes,11,opt,name=response_cache,json=responseCache,proto3" json:"response_cache,omitempty"`
-	// Tier for the API as a whole; index into throttle_policies plus one, 0 for
-	// none.
+	// The API's own tier, for people and comparisons; index into
+	// throttle_policies plus one, 0 for none or "Unlimited". It limits nothing by
+	// itself: operations without a tier of their own have it as theirs.
 	ThrottlePolicy uint32 `protobuf:"varint,12,opt,name=throttle_policy,json=throttlePolicy,proto3" json:"throttle_policy,omitempty"`
 	// In document order: paths as written, methods in the order of the
 	// OpenAPI specification.
@@ -1086,16 +1097,22 @@ type Operation struct {
 	// What the runtime does, in this order on the way in, backwards on the way
 	// out.
 	Stages []*Stage `protobuf:"bytes,9,rep,name=stages,proto3" json:"stages,omitempty"`
-	// Index into throttle_policies plus one, 0 for none.
+	// The tier that holds for the operation: its own, else its path's, else the
+	// API's. Index into throttle_policies plus one, 0 for none.
 	ThrottlePolicy uint32 `protobuf:"varint,10,opt,name=throttle_policy,json=throttlePolicy,proto3" json:"throttle_policy,omitempty"`
 	// Bodies and parameters, for validation.
 	Parameters  []*Parameter    `protobuf:"bytes,11,rep,name=parameters,proto3" json:"parameters,omitempty"`
 	RequestBody *Body           `protobuf:"bytes,12,opt,name=request_body,json=requestBody,proto3" json:"request_body,omitempty"`
 	Responses   []*ResponseBody `protobuf:"bytes,13,rep,name=responses,proto3" json:"responses,omitempty"`
 	// gRPC: the method is called with HTTP/2 and trailers.
-	Grpc          bool `protobuf:"varint,14,opt,name=grpc,proto3" json:"grpc,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Grpc bool `protobuf:"varint,14,opt,name=grpc,proto3" json:"grpc,omitempty"`
+	// What changes requests on their way to the upstream and responses on their
+	// way back, in the order in which it runs: requests meet the API's first,
+	// responses the operation's. Indexes into interceptors.
+	RequestInterceptors  []uint32 `protobuf:"varint,15,rep,packed,name=request_interceptors,json=requestInterceptors,proto3" json:"request_interceptors,omitempty"`
+	ResponseInterceptors []uint32 `protobuf:"varint,16,rep,packed,name=response_interceptors,json=responseInterceptors,proto3" json:"response_interceptors,omitempty"`
+	unknownFields        protoimpl.UnknownFields
+	sizeCache            protoimpl.SizeCache
 }
 
 func (x *Operation) Reset() {
@@ -1226,6 +1243,20 @@ func (x *Operation) GetGrpc() bool {
 	return false
 }
 
+func (x *Operation) GetRequestInterceptors() []uint32 {
+	if x != nil {
+		return x.RequestInterceptors
+	}
+	return nil
+}
+
+func (x *Operation) GetResponseInterceptors() []uint32 {
+	if x != nil {
+		return x.ResponseInterceptors
+	}
+	return nil
+}
+
 type Position struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Index into sources.
@@ -1298,7 +1329,12 @@ type Security struct {
 	Disabled bool `protobuf:"varint,1,opt,name=disabled,proto3" json:"disabled,omitempty"`
 	// Never empty unless disabled: an operation that declares nothing has one
 	// alternative, OAuth2 without scopes.
-	Alternatives  []*SecurityAlternative `protobuf:"bytes,2,rep,name=alternatives,proto3" json:"alternatives,omitempty"`
+	Alternatives []*SecurityAlternative `protobuf:"bytes,2,rep,name=alternatives,proto3" json:"alternatives,omitempty"`
+	// A client certificate that was accepted stands in for all alternatives
+	// (x-wso2-application-security.optional, the operation's word or else the
+	// API's). Only where the API's mutual TLS is mandatory. A runtime that does
+	// not know this asks for more, not for less.
+	Optional      bool `protobuf:"varint,3,opt,name=optional,proto3" json:"optional,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1345,6 +1381,13 @@ func (x *Security) GetAlternatives() []*SecurityAlternative {
 		return x.Alternatives
 	}
 	return nil
+}
+
+func (x *Security) GetOptional() bool {
+	if x != nil {
+		return x.Optional
+	}
+	return false
 }
 
 type SecurityAlternative struct {
@@ -2438,10 +2481,15 @@ type Interceptor struct {
 	// As written in the definition.
 	Name      string               `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	Direction InterceptorDirection `protobuf:"varint,2,opt,name=direction,proto3,enum=microgw.artifact.v1.InterceptorDirection" json:"direction,omitempty"`
-	// Index into sources, if it is a file of the project.
+	// File of the project that has it: index into sources plus one, 0 for none.
 	Source uint32 `protobuf:"varint,3,opt,name=source,proto3" json:"source,omitempty"`
-	// Its code, if it travels with the artifact (WebAssembly).
-	Code          []byte `protobuf:"bytes,4,opt,name=code,proto3" json:"code,omitempty"`
+	// Types that are valid to be assigned to Kind:
+	//
+	//	*Interceptor_Wasm
+	//	*Interceptor_Ballerina
+	//	*Interceptor_Java
+	//	*Interceptor_Hub
+	Kind          isInterceptor_Kind `protobuf_oneof:"kind"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2497,7 +2545,341 @@ func (x *Interceptor) GetSource() uint32 {
 	return 0
 }
 
-func (x *Interceptor) GetCode() []byte {
+func (x *Interceptor) GetKind() isInterceptor_Kind {
+	if x != nil {
+		return x.Kind
+	}
+	return nil
+}
+
+func (x *Interceptor) GetWasm() *WasmFunction {
+	if x != nil {
+		if x, ok := x.Kind.(*Interceptor_Wasm); ok {
+			return x.Wasm
+		}
+	}
+	return nil
+}
+
+func (x *Interceptor) GetBallerina() *BallerinaFunction {
+	if x != nil {
+		if x, ok := x.Kind.(*Interceptor_Ballerina); ok {
+			return x.Ballerina
+		}
+	}
+	return nil
+}
+
+func (x *Interceptor) GetJava() *JavaClass {
+	if x != nil {
+		if x, ok := x.Kind.(*Interceptor_Java); ok {
+			return x.Java
+		}
+	}
+	return nil
+}
+
+func (x *Interceptor) GetHub() *HubFunction {
+	if x != nil {
+		if x, ok := x.Kind.(*Interceptor_Hub); ok {
+			return x.Hub
+		}
+	}
+	return nil
+}
+
+type isInterceptor_Kind interface {
+	isInterceptor_Kind()
+}
+
+type Interceptor_Wasm struct {
+	Wasm *WasmFunction `protobuf:"bytes,5,opt,name=wasm,proto3,oneof"`
+}
+
+type Interceptor_Ballerina struct {
+	Ballerina *BallerinaFunction `protobuf:"bytes,6,opt,name=ballerina,proto3,oneof"`
+}
+
+type Interceptor_Java struct {
+	Java *JavaClass `protobuf:"bytes,7,opt,name=java,proto3,oneof"`
+}
+
+type Interceptor_Hub struct {
+	Hub *HubFunction `protobuf:"bytes,8,opt,name=hub,proto3,oneof"`
+}
+
+func (*Interceptor_Wasm) isInterceptor_Kind() {}
+
+func (*Interceptor_Ballerina) isInterceptor_Kind() {}
+
+func (*Interceptor_Java) isInterceptor_Kind() {}
+
+func (*Interceptor_Hub) isInterceptor_Kind() {}
+
+// A function that a WebAssembly module exports.
+type WasmFunction struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Index into modules.
+	Module        uint32 `protobuf:"varint,1,opt,name=module,proto3" json:"module,omitempty"`
+	Function      string `protobuf:"bytes,2,opt,name=function,proto3" json:"function,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WasmFunction) Reset() {
+	*x = WasmFunction{}
+	mi := &file_artifact_v1_artifact_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WasmFunction) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WasmFunction) ProtoMessage() {}
+
+func (x *WasmFunction) ProtoReflect() protoreflect.Message {
+	mi := &file_artifact_v1_artifact_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WasmFunction.ProtoReflect.Descriptor instead.
+func (*WasmFunction) Descriptor() ([]byte, []int) {
+	return file_artifact_v1_artifact_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *WasmFunction) GetModule() uint32 {
+	if x != nil {
+		return x.Module
+	}
+	return 0
+}
+
+func (x *WasmFunction) GetFunction() string {
+	if x != nil {
+		return x.Function
+	}
+	return ""
+}
+
+// A function in Ballerina source, as projects of WSO2 3.x have them. The source
+// does not travel with the artifact.
+type BallerinaFunction struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Function      string                 `protobuf:"bytes,1,opt,name=function,proto3" json:"function,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BallerinaFunction) Reset() {
+	*x = BallerinaFunction{}
+	mi := &file_artifact_v1_artifact_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BallerinaFunction) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BallerinaFunction) ProtoMessage() {}
+
+func (x *BallerinaFunction) ProtoReflect() protoreflect.Message {
+	mi := &file_artifact_v1_artifact_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BallerinaFunction.ProtoReflect.Descriptor instead.
+func (*BallerinaFunction) Descriptor() ([]byte, []int) {
+	return file_artifact_v1_artifact_proto_rawDescGZIP(), []int{28}
+}
+
+func (x *BallerinaFunction) GetFunction() string {
+	if x != nil {
+		return x.Function
+	}
+	return ""
+}
+
+// A class in a JAR of the project's lib folder. The JAR does not travel with
+// the artifact.
+type JavaClass struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	ClassName     string                 `protobuf:"bytes,1,opt,name=class_name,json=className,proto3" json:"class_name,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *JavaClass) Reset() {
+	*x = JavaClass{}
+	mi := &file_artifact_v1_artifact_proto_msgTypes[29]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *JavaClass) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*JavaClass) ProtoMessage() {}
+
+func (x *JavaClass) ProtoReflect() protoreflect.Message {
+	mi := &file_artifact_v1_artifact_proto_msgTypes[29]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use JavaClass.ProtoReflect.Descriptor instead.
+func (*JavaClass) Descriptor() ([]byte, []int) {
+	return file_artifact_v1_artifact_proto_rawDescGZIP(), []int{29}
+}
+
+func (x *JavaClass) GetClassName() string {
+	if x != nil {
+		return x.ClassName
+	}
+	return ""
+}
+
+// A function of a module in a public module centre.
+type HubFunction struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Organisation  string                 `protobuf:"bytes,1,opt,name=organisation,proto3" json:"organisation,omitempty"`
+	Module        string                 `protobuf:"bytes,2,opt,name=module,proto3" json:"module,omitempty"`
+	Version       string                 `protobuf:"bytes,3,opt,name=version,proto3" json:"version,omitempty"` // empty if not given
+	Function      string                 `protobuf:"bytes,4,opt,name=function,proto3" json:"function,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HubFunction) Reset() {
+	*x = HubFunction{}
+	mi := &file_artifact_v1_artifact_proto_msgTypes[30]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HubFunction) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HubFunction) ProtoMessage() {}
+
+func (x *HubFunction) ProtoReflect() protoreflect.Message {
+	mi := &file_artifact_v1_artifact_proto_msgTypes[30]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HubFunction.ProtoReflect.Descriptor instead.
+func (*HubFunction) Descriptor() ([]byte, []int) {
+	return file_artifact_v1_artifact_proto_rawDescGZIP(), []int{30}
+}
+
+func (x *HubFunction) GetOrganisation() string {
+	if x != nil {
+		return x.Organisation
+	}
+	return ""
+}
+
+func (x *HubFunction) GetModule() string {
+	if x != nil {
+		return x.Module
+	}
+	return ""
+}
+
+func (x *HubFunction) GetVersion() string {
+	if x != nil {
+		return x.Version
+	}
+	return ""
+}
+
+func (x *HubFunction) GetFunction() string {
+	if x != nil {
+		return x.Function
+	}
+	return ""
+}
+
+// A WebAssembly module of the project.
+type Module struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Index into sources.
+	Source uint32 `protobuf:"varint,1,opt,name=source,proto3" json:"source,omitempty"`
+	// Its bytes.
+	Code          []byte `protobuf:"bytes,2,opt,name=code,proto3" json:"code,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Module) Reset() {
+	*x = Module{}
+	mi := &file_artifact_v1_artifact_proto_msgTypes[31]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Module) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Module) ProtoMessage() {}
+
+func (x *Module) ProtoReflect() protoreflect.Message {
+	mi := &file_artifact_v1_artifact_proto_msgTypes[31]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Module.ProtoReflect.Descriptor instead.
+func (*Module) Descriptor() ([]byte, []int) {
+	return file_artifact_v1_artifact_proto_rawDescGZIP(), []int{31}
+}
+
+func (x *Module) GetSource() uint32 {
+	if x != nil {
+		return x.Source
+	}
+	return 0
+}
+
+func (x *Module) GetCode() []byte {
 	if x != nil {
 		return x.Code
 	}
@@ -2524,7 +2906,7 @@ type Cluster struct {
 
 func (x *Cluster) Reset() {
 	*x = Cluster{}
-	mi := &file_artifact_v1_artifact_proto_msgTypes[27]
+	mi := &file_artifact_v1_artifact_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2536,7 +2918,7 @@ func (x *Cluster) String() string {
 func (*Cluster) ProtoMessage() {}
 
 func (x *Cluster) ProtoReflect() protoreflect.Message {
-	mi := &file_artifact_v1_artifact_proto_msgTypes[27]
+	mi := &file_artifact_v1_artifact_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2549,7 +2931,7 @@ func (x *Cluster) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Cluster.ProtoReflect.Descriptor instead.
 func (*Cluster) Descriptor() ([]byte, []int) {
-	return file_artifact_v1_artifact_proto_rawDescGZIP(), []int{27}
+	return file_artifact_v1_artifact_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *Cluster) GetName() string {
@@ -2607,7 +2989,7 @@ type Endpoint struct {
 
 func (x *Endpoint) Reset() {
 	*x = Endpoint{}
-	mi := &file_artifact_v1_artifact_proto_msgTypes[28]
+	mi := &file_artifact_v1_artifact_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2619,7 +3001,7 @@ func (x *Endpoint) String() string {
 func (*Endpoint) ProtoMessage() {}
 
 func (x *Endpoint) ProtoReflect() protoreflect.Message {
-	mi := &file_artifact_v1_artifact_proto_msgTypes[28]
+	mi := &file_artifact_v1_artifact_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2632,7 +3014,7 @@ func (x *Endpoint) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Endpoint.ProtoReflect.Descriptor instead.
 func (*Endpoint) Descriptor() ([]byte, []int) {
-	return file_artifact_v1_artifact_proto_rawDescGZIP(), []int{28}
+	return file_artifact_v1_artifact_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *Endpoint) GetUrl() string {
@@ -2659,7 +3041,7 @@ type UpstreamAuth struct {
 
 func (x *UpstreamAuth) Reset() {
 	*x = UpstreamAuth{}
-	mi := &file_artifact_v1_artifact_proto_msgTypes[29]
+	mi := &file_artifact_v1_artifact_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2671,7 +3053,7 @@ func (x *UpstreamAuth) String() string {
 func (*UpstreamAuth) ProtoMessage() {}
 
 func (x *UpstreamAuth) ProtoReflect() protoreflect.Message {
-	mi := &file_artifact_v1_artifact_proto_msgTypes[29]
+	mi := &file_artifact_v1_artifact_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2684,7 +3066,7 @@ func (x *UpstreamAuth) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpstreamAuth.ProtoReflect.Descriptor instead.
 func (*UpstreamAuth) Descriptor() ([]byte, []int) {
-	return file_artifact_v1_artifact_proto_rawDescGZIP(), []int{29}
+	return file_artifact_v1_artifact_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *UpstreamAuth) GetType() UpstreamAuthType {
@@ -2714,7 +3096,7 @@ type Resilience struct {
 
 func (x *Resilience) Reset() {
 	*x = Resilience{}
-	mi := &file_artifact_v1_artifact_proto_msgTypes[30]
+	mi := &file_artifact_v1_artifact_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2726,7 +3108,7 @@ func (x *Resilience) String() string {
 func (*Resilience) ProtoMessage() {}
 
 func (x *Resilience) ProtoReflect() protoreflect.Message {
-	mi := &file_artifact_v1_artifact_proto_msgTypes[30]
+	mi := &file_artifact_v1_artifact_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2739,7 +3121,7 @@ func (x *Resilience) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Resilience.ProtoReflect.Descriptor instead.
 func (*Resilience) Descriptor() ([]byte, []int) {
-	return file_artifact_v1_artifact_proto_rawDescGZIP(), []int{30}
+	return file_artifact_v1_artifact_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *Resilience) GetTimeoutMs() int64 {
@@ -2783,7 +3165,7 @@ type Retry struct {
 
 func (x *Retry) Reset() {
 	*x = Retry{}
-	mi := &file_artifact_v1_artifact_proto_msgTypes[31]
+	mi := &file_artifact_v1_artifact_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2795,7 +3177,7 @@ func (x *Retry) String() string {
 func (*Retry) ProtoMessage() {}
 
 func (x *Retry) ProtoReflect() protoreflect.Message {
-	mi := &file_artifact_v1_artifact_proto_msgTypes[31]
+	mi := &file_artifact_v1_artifact_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2808,7 +3190,7 @@ func (x *Retry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Retry.ProtoReflect.Descriptor instead.
 func (*Retry) Descriptor() ([]byte, []int) {
-	return file_artifact_v1_artifact_proto_rawDescGZIP(), []int{31}
+	return file_artifact_v1_artifact_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *Retry) GetCount() int32 {
@@ -2860,7 +3242,7 @@ type CircuitBreaker struct {
 
 func (x *CircuitBreaker) Reset() {
 	*x = CircuitBreaker{}
-	mi := &file_artifact_v1_artifact_proto_msgTypes[32]
+	mi := &file_artifact_v1_artifact_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2872,7 +3254,7 @@ func (x *CircuitBreaker) String() string {
 func (*CircuitBreaker) ProtoMessage() {}
 
 func (x *CircuitBreaker) ProtoReflect() protoreflect.Message {
-	mi := &file_artifact_v1_artifact_proto_msgTypes[32]
+	mi := &file_artifact_v1_artifact_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2885,7 +3267,7 @@ func (x *CircuitBreaker) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CircuitBreaker.ProtoReflect.Descriptor instead.
 func (*CircuitBreaker) Descriptor() ([]byte, []int) {
-	return file_artifact_v1_artifact_proto_rawDescGZIP(), []int{32}
+	return file_artifact_v1_artifact_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *CircuitBreaker) GetFailureThreshold() float64 {
@@ -2942,7 +3324,7 @@ type Pool struct {
 
 func (x *Pool) Reset() {
 	*x = Pool{}
-	mi := &file_artifact_v1_artifact_proto_msgTypes[33]
+	mi := &file_artifact_v1_artifact_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2954,7 +3336,7 @@ func (x *Pool) String() string {
 func (*Pool) ProtoMessage() {}
 
 func (x *Pool) ProtoReflect() protoreflect.Message {
-	mi := &file_artifact_v1_artifact_proto_msgTypes[33]
+	mi := &file_artifact_v1_artifact_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2967,7 +3349,7 @@ func (x *Pool) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Pool.ProtoReflect.Descriptor instead.
 func (*Pool) Descriptor() ([]byte, []int) {
-	return file_artifact_v1_artifact_proto_rawDescGZIP(), []int{33}
+	return file_artifact_v1_artifact_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *Pool) GetMaxActiveConnections() int32 {
@@ -3011,7 +3393,7 @@ type Cors struct {
 
 func (x *Cors) Reset() {
 	*x = Cors{}
-	mi := &file_artifact_v1_artifact_proto_msgTypes[34]
+	mi := &file_artifact_v1_artifact_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3023,7 +3405,7 @@ func (x *Cors) String() string {
 func (*Cors) ProtoMessage() {}
 
 func (x *Cors) ProtoReflect() protoreflect.Message {
-	mi := &file_artifact_v1_artifact_proto_msgTypes[34]
+	mi := &file_artifact_v1_artifact_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3036,7 +3418,7 @@ func (x *Cors) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Cors.ProtoReflect.Descriptor instead.
 func (*Cors) Descriptor() ([]byte, []int) {
-	return file_artifact_v1_artifact_proto_rawDescGZIP(), []int{34}
+	return file_artifact_v1_artifact_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *Cors) GetAllowOrigins() []string {
@@ -3085,7 +3467,7 @@ type MutualTls struct {
 
 func (x *MutualTls) Reset() {
 	*x = MutualTls{}
-	mi := &file_artifact_v1_artifact_proto_msgTypes[35]
+	mi := &file_artifact_v1_artifact_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3097,7 +3479,7 @@ func (x *MutualTls) String() string {
 func (*MutualTls) ProtoMessage() {}
 
 func (x *MutualTls) ProtoReflect() protoreflect.Message {
-	mi := &file_artifact_v1_artifact_proto_msgTypes[35]
+	mi := &file_artifact_v1_artifact_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3110,7 +3492,7 @@ func (x *MutualTls) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MutualTls.ProtoReflect.Descriptor instead.
 func (*MutualTls) Descriptor() ([]byte, []int) {
-	return file_artifact_v1_artifact_proto_rawDescGZIP(), []int{35}
+	return file_artifact_v1_artifact_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *MutualTls) GetMode() MutualTlsMode {
@@ -3137,7 +3519,7 @@ type ResponseCache struct {
 
 func (x *ResponseCache) Reset() {
 	*x = ResponseCache{}
-	mi := &file_artifact_v1_artifact_proto_msgTypes[36]
+	mi := &file_artifact_v1_artifact_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3149,7 +3531,7 @@ func (x *ResponseCache) String() string {
 func (*ResponseCache) ProtoMessage() {}
 
 func (x *ResponseCache) ProtoReflect() protoreflect.Message {
-	mi := &file_artifact_v1_artifact_proto_msgTypes[36]
+	mi := &file_artifact_v1_artifact_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3162,7 +3544,7 @@ func (x *ResponseCache) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResponseCache.ProtoReflect.Descriptor instead.
 func (*ResponseCache) Descriptor() ([]byte, []int) {
-	return file_artifact_v1_artifact_proto_rawDescGZIP(), []int{36}
+	return file_artifact_v1_artifact_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *ResponseCache) GetEnabled() bool {
@@ -3190,7 +3572,7 @@ type Schema struct {
 
 func (x *Schema) Reset() {
 	*x = Schema{}
-	mi := &file_artifact_v1_artifact_proto_msgTypes[37]
+	mi := &file_artifact_v1_artifact_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3202,7 +3584,7 @@ func (x *Schema) String() string {
 func (*Schema) ProtoMessage() {}
 
 func (x *Schema) ProtoReflect() protoreflect.Message {
-	mi := &file_artifact_v1_artifact_proto_msgTypes[37]
+	mi := &file_artifact_v1_artifact_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3215,7 +3597,7 @@ func (x *Schema) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Schema.ProtoReflect.Descriptor instead.
 func (*Schema) Descriptor() ([]byte, []int) {
-	return file_artifact_v1_artifact_proto_rawDescGZIP(), []int{37}
+	return file_artifact_v1_artifact_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *Schema) GetDocument() uint32 {
@@ -3248,7 +3630,7 @@ type Parameter struct {
 
 func (x *Parameter) Reset() {
 	*x = Parameter{}
-	mi := &file_artifact_v1_artifact_proto_msgTypes[38]
+	mi := &file_artifact_v1_artifact_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3260,7 +3642,7 @@ func (x *Parameter) String() string {
 func (*Parameter) ProtoMessage() {}
 
 func (x *Parameter) ProtoReflect() protoreflect.Message {
-	mi := &file_artifact_v1_artifact_proto_msgTypes[38]
+	mi := &file_artifact_v1_artifact_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3273,7 +3655,7 @@ func (x *Parameter) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Parameter.ProtoReflect.Descriptor instead.
 func (*Parameter) Descriptor() ([]byte, []int) {
-	return file_artifact_v1_artifact_proto_rawDescGZIP(), []int{38}
+	return file_artifact_v1_artifact_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *Parameter) GetIn() Location {
@@ -3328,7 +3710,7 @@ type Body struct {
 
 func (x *Body) Reset() {
 	*x = Body{}
-	mi := &file_artifact_v1_artifact_proto_msgTypes[39]
+	mi := &file_artifact_v1_artifact_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3340,7 +3722,7 @@ func (x *Body) String() string {
 func (*Body) ProtoMessage() {}
 
 func (x *Body) ProtoReflect() protoreflect.Message {
-	mi := &file_artifact_v1_artifact_proto_msgTypes[39]
+	mi := &file_artifact_v1_artifact_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3353,7 +3735,7 @@ func (x *Body) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Body.ProtoReflect.Descriptor instead.
 func (*Body) Descriptor() ([]byte, []int) {
-	return file_artifact_v1_artifact_proto_rawDescGZIP(), []int{39}
+	return file_artifact_v1_artifact_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *Body) GetRequired() bool {
@@ -3382,7 +3764,7 @@ type MediaType struct {
 
 func (x *MediaType) Reset() {
 	*x = MediaType{}
-	mi := &file_artifact_v1_artifact_proto_msgTypes[40]
+	mi := &file_artifact_v1_artifact_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3394,7 +3776,7 @@ func (x *MediaType) String() string {
 func (*MediaType) ProtoMessage() {}
 
 func (x *MediaType) ProtoReflect() protoreflect.Message {
-	mi := &file_artifact_v1_artifact_proto_msgTypes[40]
+	mi := &file_artifact_v1_artifact_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3407,7 +3789,7 @@ func (x *MediaType) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MediaType.ProtoReflect.Descriptor instead.
 func (*MediaType) Descriptor() ([]byte, []int) {
-	return file_artifact_v1_artifact_proto_rawDescGZIP(), []int{40}
+	return file_artifact_v1_artifact_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *MediaType) GetName() string {
@@ -3435,7 +3817,7 @@ type ResponseBody struct {
 
 func (x *ResponseBody) Reset() {
 	*x = ResponseBody{}
-	mi := &file_artifact_v1_artifact_proto_msgTypes[41]
+	mi := &file_artifact_v1_artifact_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3447,7 +3829,7 @@ func (x *ResponseBody) String() string {
 func (*ResponseBody) ProtoMessage() {}
 
 func (x *ResponseBody) ProtoReflect() protoreflect.Message {
-	mi := &file_artifact_v1_artifact_proto_msgTypes[41]
+	mi := &file_artifact_v1_artifact_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3460,7 +3842,7 @@ func (x *ResponseBody) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResponseBody.ProtoReflect.Descriptor instead.
 func (*ResponseBody) Descriptor() ([]byte, []int) {
-	return file_artifact_v1_artifact_proto_rawDescGZIP(), []int{41}
+	return file_artifact_v1_artifact_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *ResponseBody) GetStatus() string {
@@ -3481,7 +3863,7 @@ var File_artifact_v1_artifact_proto protoreflect.FileDescriptor
 
 const file_artifact_v1_artifact_proto_rawDesc = "" +
 	"\n" +
-	"\x1aartifact/v1/artifact.proto\x12\x13microgw.artifact.v1\"\xc5\x05\n" +
+	"\x1aartifact/v1/artifact.proto\x12\x13microgw.artifact.v1\"\xfc\x05\n" +
 	"\bArtifact\x120\n" +
 	"\x05build\x18\x01 \x01(\v2\x1a.microgw.artifact.v1.BuildR\x05build\x12\x18\n" +
 	"\aproject\x18\x02 \x01(\tR\aproject\x125\n" +
@@ -3495,7 +3877,8 @@ const file_artifact_v1_artifact_proto_rawDesc = "" +
 	"\aschemas\x18\n" +
 	" \x03(\v2\x1b.microgw.artifact.v1.SchemaR\aschemas\x12'\n" +
 	"\x0fdevelopment_key\x18\v \x01(\fR\x0edevelopmentKey\x12I\n" +
-	"\x11required_features\x18\f \x03(\x0e2\x1c.microgw.artifact.v1.FeatureR\x10requiredFeatures\"0\n" +
+	"\x11required_features\x18\f \x03(\x0e2\x1c.microgw.artifact.v1.FeatureR\x10requiredFeatures\x125\n" +
+	"\amodules\x18\r \x03(\v2\x1b.microgw.artifact.v1.ModuleR\amodules\"0\n" +
 	"\x05Build\x12'\n" +
 	"\x0ftoolkit_version\x18\x01 \x01(\tR\x0etoolkitVersion\"4\n" +
 	"\x06Source\x12\x12\n" +
@@ -3525,7 +3908,7 @@ const file_artifact_v1_artifact_proto_rawDesc = "" +
 	"\x0fthrottle_policy\x18\f \x01(\rR\x0ethrottlePolicy\x12>\n" +
 	"\n" +
 	"operations\x18\r \x03(\v2\x1e.microgw.artifact.v1.OperationR\n" +
-	"operations\"\xe8\x04\n" +
+	"operations\"\xd0\x05\n" +
 	"\tOperation\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n" +
 	"\x06method\x18\x02 \x01(\tR\x06method\x12\x12\n" +
@@ -3543,14 +3926,17 @@ const file_artifact_v1_artifact_proto_rawDesc = "" +
 	"parameters\x12<\n" +
 	"\frequest_body\x18\f \x01(\v2\x19.microgw.artifact.v1.BodyR\vrequestBody\x12?\n" +
 	"\tresponses\x18\r \x03(\v2!.microgw.artifact.v1.ResponseBodyR\tresponses\x12\x12\n" +
-	"\x04grpc\x18\x0e \x01(\bR\x04grpc\"N\n" +
+	"\x04grpc\x18\x0e \x01(\bR\x04grpc\x121\n" +
+	"\x14request_interceptors\x18\x0f \x03(\rR\x13requestInterceptors\x123\n" +
+	"\x15response_interceptors\x18\x10 \x03(\rR\x14responseInterceptors\"N\n" +
 	"\bPosition\x12\x16\n" +
 	"\x06source\x18\x01 \x01(\rR\x06source\x12\x12\n" +
 	"\x04line\x18\x02 \x01(\rR\x04line\x12\x16\n" +
-	"\x06column\x18\x03 \x01(\rR\x06column\"t\n" +
+	"\x06column\x18\x03 \x01(\rR\x06column\"\x90\x01\n" +
 	"\bSecurity\x12\x1a\n" +
 	"\bdisabled\x18\x01 \x01(\bR\bdisabled\x12L\n" +
-	"\falternatives\x18\x02 \x03(\v2(.microgw.artifact.v1.SecurityAlternativeR\falternatives\"c\n" +
+	"\falternatives\x18\x02 \x03(\v2(.microgw.artifact.v1.SecurityAlternativeR\falternatives\x12\x1a\n" +
+	"\boptional\x18\x03 \x01(\bR\boptional\"c\n" +
 	"\x13SecurityAlternative\x12L\n" +
 	"\frequirements\x18\x01 \x03(\v2(.microgw.artifact.v1.SecurityRequirementR\frequirements\"d\n" +
 	"\x13SecurityRequirement\x12\x16\n" +
@@ -3611,12 +3997,32 @@ const file_artifact_v1_artifact_proto_rawDesc = "" +
 	"\x05count\x18\x03 \x01(\x03R\x05count\x12\x1b\n" +
 	"\twindow_ms\x18\x04 \x01(\x03R\bwindowMs\x12\"\n" +
 	"\rstop_on_quota\x18\x05 \x01(\bR\vstopOnQuota\x12\x14\n" +
-	"\x05burst\x18\x06 \x01(\x03R\x05burst\"\x96\x01\n" +
+	"\x05burst\x18\x06 \x01(\x03R\x05burst\"\xfd\x02\n" +
 	"\vInterceptor\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12G\n" +
 	"\tdirection\x18\x02 \x01(\x0e2).microgw.artifact.v1.InterceptorDirectionR\tdirection\x12\x16\n" +
-	"\x06source\x18\x03 \x01(\rR\x06source\x12\x12\n" +
-	"\x04code\x18\x04 \x01(\fR\x04code\"\xce\x02\n" +
+	"\x06source\x18\x03 \x01(\rR\x06source\x127\n" +
+	"\x04wasm\x18\x05 \x01(\v2!.microgw.artifact.v1.WasmFunctionH\x00R\x04wasm\x12F\n" +
+	"\tballerina\x18\x06 \x01(\v2&.microgw.artifact.v1.BallerinaFunctionH\x00R\tballerina\x124\n" +
+	"\x04java\x18\a \x01(\v2\x1e.microgw.artifact.v1.JavaClassH\x00R\x04java\x124\n" +
+	"\x03hub\x18\b \x01(\v2 .microgw.artifact.v1.HubFunctionH\x00R\x03hubB\x06\n" +
+	"\x04kindJ\x04\b\x04\x10\x05\"B\n" +
+	"\fWasmFunction\x12\x16\n" +
+	"\x06module\x18\x01 \x01(\rR\x06module\x12\x1a\n" +
+	"\bfunction\x18\x02 \x01(\tR\bfunction\"/\n" +
+	"\x11BallerinaFunction\x12\x1a\n" +
+	"\bfunction\x18\x01 \x01(\tR\bfunction\"*\n" +
+	"\tJavaClass\x12\x1d\n" +
+	"\n" +
+	"class_name\x18\x01 \x01(\tR\tclassName\"\x7f\n" +
+	"\vHubFunction\x12\"\n" +
+	"\forganisation\x18\x01 \x01(\tR\forganisation\x12\x16\n" +
+	"\x06module\x18\x02 \x01(\tR\x06module\x12\x18\n" +
+	"\aversion\x18\x03 \x01(\tR\aversion\x12\x1a\n" +
+	"\bfunction\x18\x04 \x01(\tR\bfunction\"4\n" +
+	"\x06Module\x12\x16\n" +
+	"\x06source\x18\x01 \x01(\rR\x06source\x12\x12\n" +
+	"\x04code\x18\x02 \x01(\fR\x04code\"\xce\x02\n" +
 	"\aCluster\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12B\n" +
 	"\venvironment\x18\x02 \x01(\x0e2 .microgw.artifact.v1.EnvironmentR\venvironment\x126\n" +
@@ -3756,7 +4162,7 @@ func file_artifact_v1_artifact_proto_rawDescGZIP() []byte {
 }
 
 var file_artifact_v1_artifact_proto_enumTypes = make([]protoimpl.EnumInfo, 11)
-var file_artifact_v1_artifact_proto_msgTypes = make([]protoimpl.MessageInfo, 42)
+var file_artifact_v1_artifact_proto_msgTypes = make([]protoimpl.MessageInfo, 47)
 var file_artifact_v1_artifact_proto_goTypes = []any{
 	(Feature)(0),                // 0: microgw.artifact.v1.Feature
 	(Dialect)(0),                // 1: microgw.artifact.v1.Dialect
@@ -3796,82 +4202,92 @@ var file_artifact_v1_artifact_proto_goTypes = []any{
 	(*BackendJwtStage)(nil),     // 35: microgw.artifact.v1.BackendJwtStage
 	(*ThrottlePolicy)(nil),      // 36: microgw.artifact.v1.ThrottlePolicy
 	(*Interceptor)(nil),         // 37: microgw.artifact.v1.Interceptor
-	(*Cluster)(nil),             // 38: microgw.artifact.v1.Cluster
-	(*Endpoint)(nil),            // 39: microgw.artifact.v1.Endpoint
-	(*UpstreamAuth)(nil),        // 40: microgw.artifact.v1.UpstreamAuth
-	(*Resilience)(nil),          // 41: microgw.artifact.v1.Resilience
-	(*Retry)(nil),               // 42: microgw.artifact.v1.Retry
-	(*CircuitBreaker)(nil),      // 43: microgw.artifact.v1.CircuitBreaker
-	(*Pool)(nil),                // 44: microgw.artifact.v1.Pool
-	(*Cors)(nil),                // 45: microgw.artifact.v1.Cors
-	(*MutualTls)(nil),           // 46: microgw.artifact.v1.MutualTls
-	(*ResponseCache)(nil),       // 47: microgw.artifact.v1.ResponseCache
-	(*Schema)(nil),              // 48: microgw.artifact.v1.Schema
-	(*Parameter)(nil),           // 49: microgw.artifact.v1.Parameter
-	(*Body)(nil),                // 50: microgw.artifact.v1.Body
-	(*MediaType)(nil),           // 51: microgw.artifact.v1.MediaType
-	(*ResponseBody)(nil),        // 52: microgw.artifact.v1.ResponseBody
+	(*WasmFunction)(nil),        // 38: microgw.artifact.v1.WasmFunction
+	(*BallerinaFunction)(nil),   // 39: microgw.artifact.v1.BallerinaFunction
+	(*JavaClass)(nil),           // 40: microgw.artifact.v1.JavaClass
+	(*HubFunction)(nil),         // 41: microgw.artifact.v1.HubFunction
+	(*Module)(nil),              // 42: microgw.artifact.v1.Module
+	(*Cluster)(nil),             // 43: microgw.artifact.v1.Cluster
+	(*Endpoint)(nil),            // 44: microgw.artifact.v1.Endpoint
+	(*UpstreamAuth)(nil),        // 45: microgw.artifact.v1.UpstreamAuth
+	(*Resilience)(nil),          // 46: microgw.artifact.v1.Resilience
+	(*Retry)(nil),               // 47: microgw.artifact.v1.Retry
+	(*CircuitBreaker)(nil),      // 48: microgw.artifact.v1.CircuitBreaker
+	(*Pool)(nil),                // 49: microgw.artifact.v1.Pool
+	(*Cors)(nil),                // 50: microgw.artifact.v1.Cors
+	(*MutualTls)(nil),           // 51: microgw.artifact.v1.MutualTls
+	(*ResponseCache)(nil),       // 52: microgw.artifact.v1.ResponseCache
+	(*Schema)(nil),              // 53: microgw.artifact.v1.Schema
+	(*Parameter)(nil),           // 54: microgw.artifact.v1.Parameter
+	(*Body)(nil),                // 55: microgw.artifact.v1.Body
+	(*MediaType)(nil),           // 56: microgw.artifact.v1.MediaType
+	(*ResponseBody)(nil),        // 57: microgw.artifact.v1.ResponseBody
 }
 var file_artifact_v1_artifact_proto_depIdxs = []int32{
 	12, // 0: microgw.artifact.v1.Artifact.build:type_name -> microgw.artifact.v1.Build
 	13, // 1: microgw.artifact.v1.Artifact.sources:type_name -> microgw.artifact.v1.Source
 	14, // 2: microgw.artifact.v1.Artifact.documents:type_name -> microgw.artifact.v1.Document
 	15, // 3: microgw.artifact.v1.Artifact.apis:type_name -> microgw.artifact.v1.Api
-	38, // 4: microgw.artifact.v1.Artifact.clusters:type_name -> microgw.artifact.v1.Cluster
+	43, // 4: microgw.artifact.v1.Artifact.clusters:type_name -> microgw.artifact.v1.Cluster
 	36, // 5: microgw.artifact.v1.Artifact.throttle_policies:type_name -> microgw.artifact.v1.ThrottlePolicy
 	21, // 6: microgw.artifact.v1.Artifact.security_schemes:type_name -> microgw.artifact.v1.SecurityScheme
 	37, // 7: microgw.artifact.v1.Artifact.interceptors:type_name -> microgw.artifact.v1.Interceptor
-	48, // 8: microgw.artifact.v1.Artifact.schemas:type_name -> microgw.artifact.v1.Schema
+	53, // 8: microgw.artifact.v1.Artifact.schemas:type_name -> microgw.artifact.v1.Schema
 	0,  // 9: microgw.artifact.v1.Artifact.required_features:type_name -> microgw.artifact.v1.Feature
-	1,  // 10: microgw.artifact.v1.Document.dialect:type_name -> microgw.artifact.v1.Dialect
-	2,  // 11: microgw.artifact.v1.Api.transports:type_name -> microgw.artifact.v1.Transport
-	45, // 12: microgw.artifact.v1.Api.cors:type_name -> microgw.artifact.v1.Cors
-	46, // 13: microgw.artifact.v1.Api.mutual_tls:type_name -> microgw.artifact.v1.MutualTls
-	47, // 14: microgw.artifact.v1.Api.response_cache:type_name -> microgw.artifact.v1.ResponseCache
-	16, // 15: microgw.artifact.v1.Api.operations:type_name -> microgw.artifact.v1.Operation
-	17, // 16: microgw.artifact.v1.Operation.position:type_name -> microgw.artifact.v1.Position
-	18, // 17: microgw.artifact.v1.Operation.security:type_name -> microgw.artifact.v1.Security
-	27, // 18: microgw.artifact.v1.Operation.stages:type_name -> microgw.artifact.v1.Stage
-	49, // 19: microgw.artifact.v1.Operation.parameters:type_name -> microgw.artifact.v1.Parameter
-	50, // 20: microgw.artifact.v1.Operation.request_body:type_name -> microgw.artifact.v1.Body
-	52, // 21: microgw.artifact.v1.Operation.responses:type_name -> microgw.artifact.v1.ResponseBody
-	19, // 22: microgw.artifact.v1.Security.alternatives:type_name -> microgw.artifact.v1.SecurityAlternative
-	20, // 23: microgw.artifact.v1.SecurityAlternative.requirements:type_name -> microgw.artifact.v1.SecurityRequirement
-	22, // 24: microgw.artifact.v1.SecurityScheme.oauth2:type_name -> microgw.artifact.v1.OAuth2Scheme
-	23, // 25: microgw.artifact.v1.SecurityScheme.basic:type_name -> microgw.artifact.v1.BasicScheme
-	24, // 26: microgw.artifact.v1.SecurityScheme.api_key:type_name -> microgw.artifact.v1.ApiKeyScheme
-	25, // 27: microgw.artifact.v1.SecurityScheme.open_id_connect:type_name -> microgw.artifact.v1.OpenIdConnectScheme
-	26, // 28: microgw.artifact.v1.SecurityScheme.mutual_tls:type_name -> microgw.artifact.v1.MutualTlsScheme
-	3,  // 29: microgw.artifact.v1.ApiKeyScheme.in:type_name -> microgw.artifact.v1.Location
-	28, // 30: microgw.artifact.v1.Stage.authn:type_name -> microgw.artifact.v1.AuthnStage
-	29, // 31: microgw.artifact.v1.Stage.scope:type_name -> microgw.artifact.v1.ScopeStage
-	30, // 32: microgw.artifact.v1.Stage.throttle:type_name -> microgw.artifact.v1.ThrottleStage
-	31, // 33: microgw.artifact.v1.Stage.validate:type_name -> microgw.artifact.v1.ValidateStage
-	32, // 34: microgw.artifact.v1.Stage.intercept:type_name -> microgw.artifact.v1.InterceptStage
-	33, // 35: microgw.artifact.v1.Stage.cors:type_name -> microgw.artifact.v1.CorsStage
-	34, // 36: microgw.artifact.v1.Stage.subscription:type_name -> microgw.artifact.v1.SubscriptionStage
-	35, // 37: microgw.artifact.v1.Stage.backend_jwt:type_name -> microgw.artifact.v1.BackendJwtStage
-	4,  // 38: microgw.artifact.v1.ThrottleStage.scope:type_name -> microgw.artifact.v1.ThrottleScope
-	5,  // 39: microgw.artifact.v1.ThrottlePolicy.kind:type_name -> microgw.artifact.v1.ThrottleKind
-	6,  // 40: microgw.artifact.v1.Interceptor.direction:type_name -> microgw.artifact.v1.InterceptorDirection
-	7,  // 41: microgw.artifact.v1.Cluster.environment:type_name -> microgw.artifact.v1.Environment
-	8,  // 42: microgw.artifact.v1.Cluster.balance:type_name -> microgw.artifact.v1.Balance
-	39, // 43: microgw.artifact.v1.Cluster.endpoints:type_name -> microgw.artifact.v1.Endpoint
-	40, // 44: microgw.artifact.v1.Cluster.auth:type_name -> microgw.artifact.v1.UpstreamAuth
-	41, // 45: microgw.artifact.v1.Cluster.resilience:type_name -> microgw.artifact.v1.Resilience
-	9,  // 46: microgw.artifact.v1.UpstreamAuth.type:type_name -> microgw.artifact.v1.UpstreamAuthType
-	42, // 47: microgw.artifact.v1.Resilience.retry:type_name -> microgw.artifact.v1.Retry
-	43, // 48: microgw.artifact.v1.Resilience.circuit_breaker:type_name -> microgw.artifact.v1.CircuitBreaker
-	44, // 49: microgw.artifact.v1.Resilience.pool:type_name -> microgw.artifact.v1.Pool
-	10, // 50: microgw.artifact.v1.MutualTls.mode:type_name -> microgw.artifact.v1.MutualTlsMode
-	3,  // 51: microgw.artifact.v1.Parameter.in:type_name -> microgw.artifact.v1.Location
-	51, // 52: microgw.artifact.v1.Body.media_types:type_name -> microgw.artifact.v1.MediaType
-	51, // 53: microgw.artifact.v1.ResponseBody.media_types:type_name -> microgw.artifact.v1.MediaType
-	54, // [54:54] is the sub-list for method output_type
-	54, // [54:54] is the sub-list for method input_type
-	54, // [54:54] is the sub-list for extension type_name
-	54, // [54:54] is the sub-list for extension extendee
-	0,  // [0:54] is the sub-list for field type_name
+	42, // 10: microgw.artifact.v1.Artifact.modules:type_name -> microgw.artifact.v1.Module
+	1,  // 11: microgw.artifact.v1.Document.dialect:type_name -> microgw.artifact.v1.Dialect
+	2,  // 12: microgw.artifact.v1.Api.transports:type_name -> microgw.artifact.v1.Transport
+	50, // 13: microgw.artifact.v1.Api.cors:type_name -> microgw.artifact.v1.Cors
+	51, // 14: microgw.artifact.v1.Api.mutual_tls:type_name -> microgw.artifact.v1.MutualTls
+	52, // 15: microgw.artifact.v1.Api.response_cache:type_name -> microgw.artifact.v1.ResponseCache
+	16, // 16: microgw.artifact.v1.Api.operations:type_name -> microgw.artifact.v1.Operation
+	17, // 17: microgw.artifact.v1.Operation.position:type_name -> microgw.artifact.v1.Position
+	18, // 18: microgw.artifact.v1.Operation.security:type_name -> microgw.artifact.v1.Security
+	27, // 19: microgw.artifact.v1.Operation.stages:type_name -> microgw.artifact.v1.Stage
+	54, // 20: microgw.artifact.v1.Operation.parameters:type_name -> microgw.artifact.v1.Parameter
+	55, // 21: microgw.artifact.v1.Operation.request_body:type_name -> microgw.artifact.v1.Body
+	57, // 22: microgw.artifact.v1.Operation.responses:type_name -> microgw.artifact.v1.ResponseBody
+	19, // 23: microgw.artifact.v1.Security.alternatives:type_name -> microgw.artifact.v1.SecurityAlternative
+	20, // 24: microgw.artifact.v1.SecurityAlternative.requirements:type_name -> microgw.artifact.v1.SecurityRequirement
+	22, // 25: microgw.artifact.v1.SecurityScheme.oauth2:type_name -> microgw.artifact.v1.OAuth2Scheme
+	23, // 26: microgw.artifact.v1.SecurityScheme.basic:type_name -> microgw.artifact.v1.BasicScheme
+	24, // 27: microgw.artifact.v1.SecurityScheme.api_key:type_name -> microgw.artifact.v1.ApiKeyScheme
+	25, // 28: microgw.artifact.v1.SecurityScheme.open_id_connect:type_name -> microgw.artifact.v1.OpenIdConnectScheme
+	26, // 29: microgw.artifact.v1.SecurityScheme.mutual_tls:type_name -> microgw.artifact.v1.MutualTlsScheme
+	3,  // 30: microgw.artifact.v1.ApiKeyScheme.in:type_name -> microgw.artifact.v1.Location
+	28, // 31: microgw.artifact.v1.Stage.authn:type_name -> microgw.artifact.v1.AuthnStage
+	29, // 32: microgw.artifact.v1.Stage.scope:type_name -> microgw.artifact.v1.ScopeStage
+	30, // 33: microgw.artifact.v1.Stage.throttle:type_name -> microgw.artifact.v1.ThrottleStage
+	31, // 34: microgw.artifact.v1.Stage.validate:type_name -> microgw.artifact.v1.ValidateStage
+	32, // 35: microgw.artifact.v1.Stage.intercept:type_name -> microgw.artifact.v1.InterceptStage
+	33, // 36: microgw.artifact.v1.Stage.cors:type_name -> microgw.artifact.v1.CorsStage
+	34, // 37: microgw.artifact.v1.Stage.subscription:type_name -> microgw.artifact.v1.SubscriptionStage
+	35, // 38: microgw.artifact.v1.Stage.backend_jwt:type_name -> microgw.artifact.v1.BackendJwtStage
+	4,  // 39: microgw.artifact.v1.ThrottleStage.scope:type_name -> microgw.artifact.v1.ThrottleScope
+	5,  // 40: microgw.artifact.v1.ThrottlePolicy.kind:type_name -> microgw.artifact.v1.ThrottleKind
+	6,  // 41: microgw.artifact.v1.Interceptor.direction:type_name -> microgw.artifact.v1.InterceptorDirection
+	38, // 42: microgw.artifact.v1.Interceptor.wasm:type_name -> microgw.artifact.v1.WasmFunction
+	39, // 43: microgw.artifact.v1.Interceptor.ballerina:type_name -> microgw.artifact.v1.BallerinaFunction
+	40, // 44: microgw.artifact.v1.Interceptor.java:type_name -> microgw.artifact.v1.JavaClass
+	41, // 45: microgw.artifact.v1.Interceptor.hub:type_name -> microgw.artifact.v1.HubFunction
+	7,  // 46: microgw.artifact.v1.Cluster.environment:type_name -> microgw.artifact.v1.Environment
+	8,  // 47: microgw.artifact.v1.Cluster.balance:type_name -> microgw.artifact.v1.Balance
+	44, // 48: microgw.artifact.v1.Cluster.endpoints:type_name -> microgw.artifact.v1.Endpoint
+	45, // 49: microgw.artifact.v1.Cluster.auth:type_name -> microgw.artifact.v1.UpstreamAuth
+	46, // 50: microgw.artifact.v1.Cluster.resilience:type_name -> microgw.artifact.v1.Resilience
+	9,  // 51: microgw.artifact.v1.UpstreamAuth.type:type_name -> microgw.artifact.v1.UpstreamAuthType
+	47, // 52: microgw.artifact.v1.Resilience.retry:type_name -> microgw.artifact.v1.Retry
+	48, // 53: microgw.artifact.v1.Resilience.circuit_breaker:type_name -> microgw.artifact.v1.CircuitBreaker
+	49, // 54: microgw.artifact.v1.Resilience.pool:type_name -> microgw.artifact.v1.Pool
+	10, // 55: microgw.artifact.v1.MutualTls.mode:type_name -> microgw.artifact.v1.MutualTlsMode
+	3,  // 56: microgw.artifact.v1.Parameter.in:type_name -> microgw.artifact.v1.Location
+	56, // 57: microgw.artifact.v1.Body.media_types:type_name -> microgw.artifact.v1.MediaType
+	56, // 58: microgw.artifact.v1.ResponseBody.media_types:type_name -> microgw.artifact.v1.MediaType
+	59, // [59:59] is the sub-list for method output_type
+	59, // [59:59] is the sub-list for method input_type
+	59, // [59:59] is the sub-list for extension type_name
+	59, // [59:59] is the sub-list for extension extendee
+	0,  // [0:59] is the sub-list for field type_name
 }
 
 func init() { file_artifact_v1_artifact_proto_init() }
@@ -3896,13 +4312,19 @@ func file_artifact_v1_artifact_proto_init() {
 		(*Stage_Subscription)(nil),
 		(*Stage_BackendJwt)(nil),
 	}
+	file_artifact_v1_artifact_proto_msgTypes[26].OneofWrappers = []any{
+		(*Interceptor_Wasm)(nil),
+		(*Interceptor_Ballerina)(nil),
+		(*Interceptor_Java)(nil),
+		(*Interceptor_Hub)(nil),
+	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_artifact_v1_artifact_proto_rawDesc), len(file_artifact_v1_artifact_proto_rawDesc)),
 			NumEnums:      11,
-			NumMessages:   42,
+			NumMessages:   47,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

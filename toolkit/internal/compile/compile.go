@@ -228,7 +228,7 @@ func (a *api) settings() {
 	x := a.doc.Extensions
 	if x.Tier != nil {
 		// Operations may all have their own, but it is wrong all the same.
-		a.policy(x.Tier)
+		a.out.ThrottlePolicy = a.policy(x.Tier)
 	}
 	if x.Owner != nil {
 		a.out.Owner = x.Owner.Value
@@ -292,6 +292,21 @@ func (a *api) optional(s *spec.ApplicationSecurity) {
 	if m := a.doc.Extensions.MutualSSL; m == nil || m.Value != "mandatory" {
 		a.c.diags.ErrorHint(s.Optional.At, "add x-wso2-mutual-ssl: mandatory", "a token can be optional only where mutual TLS is mandatory")
 	}
+}
+
+// certificateSuffices reports whether a client certificate stands in for a
+// token: the operation's word, or else the API's, where mutual TLS is mandatory.
+func (a *api) certificateSuffices(op *spec.Operation) bool {
+	m := a.doc.Extensions.MutualSSL
+	if m == nil || m.Value != "mandatory" {
+		return false
+	}
+	for _, s := range []*spec.ApplicationSecurity{op.Extensions.Application, a.doc.Extensions.Application} {
+		if s != nil && s.Optional != nil {
+			return s.Optional.Value
+		}
+	}
+	return false
 }
 
 func (a *api) interceptor(name *spec.Text, d artifactpb.InterceptorDirection) {
@@ -415,6 +430,9 @@ func (a *api) operation(op *spec.Operation) {
 	a.out.Operations = append(a.out.Operations, out)
 	a.route(op, out)
 	a.secure(op, out)
+	if !out.Security.GetDisabled() && a.certificateSuffices(op) {
+		out.Security.Optional = true
+	}
 	out.ThrottlePolicy = a.tier(op)
 	x := op.Extensions
 	for _, name := range []*spec.Text{x.Request, x.Response} {
