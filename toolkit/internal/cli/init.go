@@ -4,11 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"net/http"
 	"path/filepath"
 
 	"github.com/spf13/cobra"
 
+	"github.com/microgw/microgw/toolkit/internal/fetch"
 	"github.com/microgw/microgw/toolkit/internal/scaffold"
 )
 
@@ -39,9 +39,9 @@ const initExamples = `  micro-gw init petstore
 
 func (a *app) initCommand() *cobra.Command {
 	var (
-		source          scaffold.Source
-		force           bool
-		headers, values []string
+		source fetch.Source
+		fields headerFlags
+		force  bool
 	)
 	cmd := &cobra.Command{
 		Use:     "init NAME",
@@ -62,14 +62,9 @@ func (a *app) initCommand() *cobra.Command {
 			if cmd.Flags().Changed("api-definition") && source.Location == "" {
 				return usage("", "-a needs a file or URL")
 			}
-			if len(headers) != len(values) {
-				return usage("", "--headers has %s, --values has %d: they go together", count(len(headers), "name", "names"), len(values))
-			}
-			if len(headers) > 0 {
-				source.Header = make(http.Header, len(headers))
-				for i, name := range headers {
-					source.Header.Add(name, values[i])
-				}
+			var err error
+			if source.Header, err = fields.header(); err != nil {
+				return err
 			}
 			done := func() {}
 			if source.Location != "" {
@@ -88,9 +83,7 @@ func (a *app) initCommand() *cobra.Command {
 	}
 	cmd.Flags().StringVarP(&source.Location, "api-definition", "a", "", "definition to copy in: `FILE or URL` (http or https)")
 	cmd.Flags().BoolVarP(&force, "force", "f", false, "replace the project that is there")
-	cmd.Flags().StringSliceVar(&headers, "headers", nil, "names of header fields for the download, separated by commas")
-	cmd.Flags().StringSliceVar(&values, "values", nil, "their values, in the same order")
-	cmd.Flags().BoolVarP(&source.Insecure, "insecure", "k", false, "accept any certificate for the download")
+	addFetch(cmd, &source, &fields)
 	return cmd
 }
 
@@ -98,7 +91,7 @@ func initFailure(dir string, err error) error {
 	var (
 		exists   *scaffold.ExistsError
 		name     *scaffold.NameError
-		notFound *scaffold.NotFoundError
+		notFound *fetch.NotFoundError
 	)
 	switch {
 	case errors.As(err, &exists) && exists.Reason == "":

@@ -19,6 +19,7 @@ import (
 	"unicode"
 
 	"github.com/microgw/microgw/toolkit/internal/devkey"
+	"github.com/microgw/microgw/toolkit/internal/fetch"
 )
 
 //go:embed files
@@ -35,9 +36,9 @@ func Sample() []byte { return embedded(SampleName) }
 
 // Options says what to make and where.
 type Options struct {
-	Dir        string // folder to make; its last element names the project
-	Force      bool   // replace the project that is there
-	Definition Source // what to put in api_definitions; the sample if empty
+	Dir        string       // folder to make; its last element names the project
+	Force      bool         // replace the project that is there
+	Definition fetch.Source // what to put in api_definitions; the sample if empty
 }
 
 // An ExistsError says that the folder is there already.
@@ -77,7 +78,7 @@ func Init(ctx context.Context, opts Options) (definition string, err error) {
 
 	file, content := SampleName, Sample()
 	if opts.Definition.Location != "" {
-		if file, content, err = opts.Definition.read(ctx); err != nil {
+		if file, content, err = opts.Definition.Read(ctx); err != nil {
 			return "", err
 		}
 	}

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/microgw/microgw/toolkit/internal/fetch"
 	"github.com/microgw/microgw/toolkit/internal/scaffold"
 )
 
@@ -103,7 +104,7 @@ func TestInitForce(t *testing.T) {
 		t.Fatal(err)
 	}
 	// A replacement that fails leaves the old project.
-	opts := scaffold.Options{Dir: project, Force: true, Definition: scaffold.Source{Location: filepath.Join(dir, "none.yaml")}}
+	opts := scaffold.Options{Dir: project, Force: true, Definition: fetch.Source{Location: filepath.Join(dir, "none.yaml")}}
 	if _, err := scaffold.Init(t.Context(), opts); err == nil {
 		t.Fatal("a missing definition was accepted")
 	}
@@ -168,7 +169,7 @@ func TestDownloadNames(t *testing.T) {
 			}))
 			defer srv.Close()
 			dir := filepath.Join(t.TempDir(), "p")
-			got, err := scaffold.Init(t.Context(), scaffold.Options{Dir: dir, Definition: scaffold.Source{Location: srv.URL + c.path}})
+			got, err := scaffold.Init(t.Context(), scaffold.Options{Dir: dir, Definition: fetch.Source{Location: srv.URL + c.path}})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -223,7 +224,7 @@ func TestDownloadRefused(t *testing.T) {
 			location := strings.Replace(srv.URL, "http://", "http://ann:secret@", 1) + "/x?key=secret"
 			_, err := scaffold.Init(t.Context(), scaffold.Options{
 				Dir:        filepath.Join(dir, "p"),
-				Definition: scaffold.Source{Location: location, Header: http.Header{"X-Key": {"secret"}}},
+				Definition: fetch.Source{Location: location, Header: http.Header{"X-Key": {"secret"}}},
 			})
 			if c.want == "" {
 				if err != nil {
@@ -253,7 +254,7 @@ func TestDownloadStops(t *testing.T) {
 	defer srv.Close()
 	_, err := scaffold.Init(ctx, scaffold.Options{
 		Dir:        filepath.Join(t.TempDir(), "p"),
-		Definition: scaffold.Source{Location: srv.URL + "/x"},
+		Definition: fetch.Source{Location: srv.URL + "/x"},
 	})
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("error %v", err)
@@ -270,7 +271,7 @@ func TestDownloadHeadersAndTLS(t *testing.T) {
 	}))
 	srv.Config.ErrorLog = nil
 	defer srv.Close()
-	source := scaffold.Source{Location: srv.URL + "/api.yaml", Header: http.Header{"Authorization": {"Bearer t"}}}
+	source := fetch.Source{Location: srv.URL + "/api.yaml", Header: http.Header{"Authorization": {"Bearer t"}}}
 	if _, err := scaffold.Init(t.Context(), scaffold.Options{Dir: filepath.Join(t.TempDir(), "p"), Definition: source}); err == nil {
 		t.Error("an unknown certificate was accepted without Insecure")
 	}

@@ -1,4 +1,10 @@
-package scaffold
+// Package fetch gets a definition from where an author says it is: a file, or an
+// http or https URL.
+//
+// What surprises: a name that a server gives is made safe before anybody sees
+// it, and what is no API definition at the top, such as a log-in page, is refused
+// here; what stands below the top is the build's matter.
+package fetch
 
 import (
 	"context"
@@ -45,8 +51,10 @@ type NotFoundError struct{ Path string }
 
 func (e *NotFoundError) Error() string { return fmt.Sprintf("definition %s does not exist", e.Path) }
 
-func (s Source) read(ctx context.Context) (name string, content []byte, err error) {
-	if isURL(s.Location) {
+// Read gets the definition, with the file name that it has or that fits it: no
+// folders, not hidden, with an ending that the build looks for.
+func (s Source) Read(ctx context.Context) (name string, content []byte, err error) {
+	if IsURL(s.Location) {
 		name, content, err = s.download(ctx)
 	} else {
 		name, content, err = readFile(s.Location)
@@ -61,15 +69,15 @@ func (s Source) read(ctx context.Context) (name string, content []byte, err erro
 	return fileName(name, isJSON), content, nil
 }
 
-// isURL goes by the beginning alone: on some systems "c:\x" parses as a URL.
-func isURL(location string) bool {
+// IsURL goes by the beginning alone: on some systems "c:\x" parses as a URL.
+func IsURL(location string) bool {
 	lower := strings.ToLower(location)
 	return strings.HasPrefix(lower, "http://") || strings.HasPrefix(lower, "https://")
 }
 
 // redacted is the location as it may be printed: a URL may carry a password.
 func (s Source) redacted() string {
-	if !isURL(s.Location) {
+	if !IsURL(s.Location) {
 		return s.Location
 	}
 	u, err := url.Parse(s.Location)

@@ -1,0 +1,34 @@
+package cli
+
+import (
+	"net/http"
+
+	"github.com/spf13/cobra"
+
+	"github.com/microgw/microgw/toolkit/internal/fetch"
+)
+
+// headerFlags are the flags --headers and --values: header fields of a download,
+// paired by position.
+type headerFlags struct{ names, values []string }
+
+func (f headerFlags) header() (http.Header, error) {
+	if len(f.names) != len(f.values) {
+		return nil, usage("", "--headers has %s, --values has %d: they go together", count(len(f.names), "name", "names"), len(f.values))
+	}
+	if len(f.names) == 0 {
+		return nil, nil
+	}
+	header := make(http.Header, len(f.names))
+	for i, name := range f.names {
+		header.Add(name, f.values[i])
+	}
+	return header, nil
+}
+
+// addFetch adds the flags of commands that can download a definition.
+func addFetch(cmd *cobra.Command, source *fetch.Source, fields *headerFlags) {
+	cmd.Flags().StringSliceVar(&fields.names, "headers", nil, "names of header fields for the download, separated by commas")
+	cmd.Flags().StringSliceVar(&fields.values, "values", nil, "their values, in the same order")
+	cmd.Flags().BoolVarP(&source.Insecure, "insecure", "k", false, "accept any certificate for the download")
+}
