@@ -12,6 +12,7 @@ const help = `Runtime serves the APIs of an artifact that "micro-gw build" made.
 Usage:
   runtime [--artifact] FILE [flags]   serve
   runtime config [flags]              print the configuration in effect
+  runtime health [flags]              ask the runtime on this machine how it is
   runtime version                     print the version
 
 Examples:
@@ -33,8 +34,15 @@ Flags:
   --dev                 development mode although there is a conf file
   --watch               swap the artifact whenever its file changes
   --check               check conf and artifact, bind no port, and end
+  --ready               "health": whether it can serve, not only whether it lives
   --output text|json    form of "config" and "version"
   -h, --help            print this
+
+In a container, that is where there is a folder /home/exec, the artifact need
+not be given: it is /home/exec/$project.mgw, or the only one there. The conf is
+$MGW_CONF_DIR/micro-gw.conf, else /home/ballerina/conf/ballerina.conf, else
+/home/ballerina/conf/micro-gw.conf, else /home/ballerina/wso2/conf/micro-gw.conf,
+else there is none.
 
 Signals:
   SIGTERM, SIGINT       stop: /ready answers 503, no new connections, requests
@@ -45,8 +53,8 @@ Signals:
   SIGUSR1               reopen the access log, after it was rotated
 
 Exit codes:
-  0  served and stopped, or nothing wrong
-  1  conf or artifact refused, a port in use, or failed while serving
+  0  served and stopped, or nothing wrong, or healthy
+  1  conf or artifact refused, a port in use, failed while serving, not healthy
   2  wrong usage
 
 Memory: under a memory limit of its control group the runtime keeps to 90% of
@@ -55,13 +63,14 @@ it. GOMEMLIMIT and GOGC are honoured as in every Go program.
 
 // command is a command line.
 type command struct {
-	name     string // "serve", "config", "version" or "help"
+	name     string // "serve", "config", "health", "version" or "help"
 	artifact string
 	confPath string
 	set      []string
 	dev      bool
 	watch    bool
 	check    bool
+	ready    bool
 	output   string // "text" or "json"
 }
 
@@ -80,7 +89,7 @@ func parse(args []string) (*command, error) {
 	c := &command{name: "serve", output: "text"}
 	if len(args) > 0 {
 		switch args[0] {
-		case "config", "version", "help":
+		case "config", "health", "version", "help":
 			c.name = args[0]
 			args = args[1:]
 		}
@@ -147,6 +156,7 @@ func (c *command) consistent(given map[string]bool) error {
 	allowed := map[string][]string{
 		"serve":   {"artifact", "conf", "e", "dev", "watch", "check"},
 		"config":  {"conf", "e", "dev", "output"},
+		"health":  {"conf", "e", "ready"},
 		"version": {"output"},
 	}[c.name]
 	for name := range given {
@@ -156,16 +166,15 @@ func (c *command) consistent(given map[string]bool) error {
 		}
 		switch {
 		case ok:
+		case c.name == "serve" && name == "ready":
+			return misuse("--ready is for \"health\", not for serving")
 		case c.name == "serve":
 			return misuse("--%s is for \"config\" and \"version\", not for serving", name)
 		default:
 			return misuse("--%s has no meaning for %q", name, c.name)
 		}
 	}
-	switch {
-	case c.name == "serve" && c.artifact == "":
-		return misuse("no artifact given")
-	case c.watch && c.check:
+	if c.watch && c.check {
 		return misuse("--watch has no meaning with --check")
 	}
 	return nil
@@ -204,6 +213,7 @@ func (c *command) flags() map[string]option {
 		"dev":   {on: &c.dev},
 		"watch": {on: &c.watch},
 		"check": {on: &c.check},
+		"ready": {on: &c.ready},
 		"output": {text: func(s string) error {
 			if s != "text" && s != "json" {
 				return fmt.Errorf("%q is neither text nor json", s)

@@ -35,6 +35,9 @@ func main() {
 func run(args []string, stdout, stderr io.Writer) int {
 	c, err := parse(args)
 	if err == nil {
+		err = c.locate(os.DirFS("/"), os.Getenv)
+	}
+	if err == nil {
 		err = c.do(stdout, stderr)
 	}
 	var usage *usageError
@@ -73,6 +76,8 @@ func (c *command) do(stdout, stderr io.Writer) error {
 			return err
 		}
 		return cfg.Print(stdout, c.output)
+	case "health":
+		return c.health(stdout)
 	}
 	o := gateway.Options{Artifact: c.artifact, Conf: c.conf(), Watch: c.watch, Stderr: stderr}
 	if c.check {

@@ -12,6 +12,7 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -310,7 +311,7 @@ func (g *gateway) announce(a Addresses) {
 		_, port, _ := net.SplitHostPort(l.address)
 		g.log.Info(l.name+" listener is active on port "+port, "address", l.address)
 	}
-	g.log.Info("gateway started", "version", buildinfo.Version(), "took", time.Since(g.started).Round(100*time.Microsecond).String())
+	g.log.Info("gateway started", "version", buildinfo.Version(), "conf", cmp.Or(g.o.Conf.Path, "none"), "took", time.Since(g.started).Round(100*time.Microsecond).String())
 }
 
 // drain ends the gateway: no new connections, not ready, requests in flight
