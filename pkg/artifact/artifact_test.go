@@ -283,7 +283,21 @@ func TestInvalidMessage(t *testing.T) {
 		{"documents[0].dialect: value 77 is unknown", func(a *artifactpb.Artifact) { a.Documents[0].Dialect = 77 }},
 		{"schemas[0]: document: index 1 is out of range, there are 1", func(a *artifactpb.Artifact) { a.Schemas[0].Document = 1 }},
 		{"throttle_policies[0]: no name", func(a *artifactpb.Artifact) { a.ThrottlePolicies[0].Name = "" }},
-		{"throttle_policies[0]: negative number", func(a *artifactpb.Artifact) { a.ThrottlePolicies[0].Count = -1 }},
+		{"throttle_policies[0]: count and window_ms must be 1 or more", func(a *artifactpb.Artifact) { a.ThrottlePolicies[0].Count = -1 }},
+		{"throttle_policies[0]: count and window_ms must be 1 or more", func(a *artifactpb.Artifact) { a.ThrottlePolicies[0].WindowMs = 0 }},
+		{"throttle_policies[0]: burst: 10001 is not from 0 to count", func(a *artifactpb.Artifact) { a.ThrottlePolicies[0].Burst = 10001 }},
+		{"throttle_policies[0]: key: kind is unknown", func(a *artifactpb.Artifact) { a.ThrottlePolicies[0].Key = &artifactpb.ThrottleKey{} }},
+		{`throttle_policies[0]: key: header: "X-Tenant" is not a name in lower case`, func(a *artifactpb.Artifact) {
+			a.ThrottlePolicies[0].Key = &artifactpb.ThrottleKey{Kind: &artifactpb.ThrottleKey_Header{Header: "X-Tenant"}}
+		}},
+		{"throttle_policies[0]: key: claim: no name", func(a *artifactpb.Artifact) {
+			a.ThrottlePolicies[0].Key = &artifactpb.ThrottleKey{Kind: &artifactpb.ThrottleKey_Claim{}}
+		}},
+		{"throttle_policies[0]: key: only resource policies have one", func(a *artifactpb.Artifact) {
+			a.ThrottlePolicies[0].Kind = artifactpb.ThrottleKind_THROTTLE_KIND_APPLICATION
+			a.ThrottlePolicies[0].Key = &artifactpb.ThrottleKey{Kind: &artifactpb.ThrottleKey_ClientAddress{}}
+		}},
+		{"throttle_policies[0].shared.on_failure: not set", func(a *artifactpb.Artifact) { a.ThrottlePolicies[0].Shared = &artifactpb.SharedCounter{} }},
 		{"throttle_policies[0].kind: not set", func(a *artifactpb.Artifact) { a.ThrottlePolicies[0].Kind = 0 }},
 		{"security_schemes[0]: kind is unknown", func(a *artifactpb.Artifact) { a.SecuritySchemes[0].Kind = nil }},
 		{"security_schemes[1].api_key.in: not set", func(a *artifactpb.Artifact) { a.SecuritySchemes[1].GetApiKey().In = 0 }},

@@ -66,11 +66,8 @@ func (v validator) artifact() error {
 		}
 	}
 	for i, p := range v.GetThrottlePolicies() {
-		if p.GetName() == "" {
-			return fmt.Errorf("throttle_policies[%d]: no name", i)
-		}
-		if p.GetCount() < 0 || p.GetWindowMs() < 0 || p.GetBurst() < 0 {
-			return fmt.Errorf("throttle_policies[%d]: negative number", i)
+		if err := throttlePolicy(p); err != nil {
+			return fmt.Errorf("throttle_policies[%d]: %w", i, err)
 		}
 	}
 	for i, s := range v.GetSecuritySchemes() {
@@ -110,6 +107,35 @@ func (v validator) artifact() error {
 			return fmt.Errorf("apis[%d]: base path %q is taken", i, api.GetBasePath())
 		}
 		basePaths[api.GetBasePath()] = true
+	}
+	return nil
+}
+
+func throttlePolicy(p *artifactpb.ThrottlePolicy) error {
+	resource := p.GetKind() == artifactpb.ThrottleKind_THROTTLE_KIND_RESOURCE
+	switch {
+	case p.GetName() == "":
+		return errors.New("no name")
+	case p.GetCount() < 1 || p.GetWindowMs() < 1:
+		return errors.New("count and window_ms must be 1 or more")
+	case p.GetBurst() < 0 || p.GetBurst() > p.GetCount():
+		return fmt.Errorf("burst: %d is not from 0 to count", p.GetBurst())
+	case p.GetKey() == nil:
+		return nil
+	case !resource:
+		return errors.New("key: only resource policies have one")
+	}
+	switch k := p.GetKey().GetKind().(type) {
+	case nil:
+		return errors.New("key: kind is unknown")
+	case *artifactpb.ThrottleKey_Header:
+		if k.Header == "" || k.Header != strings.ToLower(k.Header) {
+			return fmt.Errorf("key: header: %q is not a name in lower case", k.Header)
+		}
+	case *artifactpb.ThrottleKey_Claim:
+		if k.Claim == "" {
+			return errors.New("key: claim: no name")
+		}
 	}
 	return nil
 }

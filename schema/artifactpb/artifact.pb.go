@@ -300,6 +300,59 @@ func (ThrottleScope) EnumDescriptor() ([]byte, []int) {
 	return file_artifact_v1_artifact_proto_rawDescGZIP(), []int{4}
 }
 
+// What happens while a shared counter cannot be reached, or there is none.
+type CounterFailure int32
+
+const (
+	CounterFailure_COUNTER_FAILURE_UNSPECIFIED CounterFailure = 0
+	CounterFailure_COUNTER_FAILURE_LOCAL       CounterFailure = 1 // each gateway counts for itself
+	CounterFailure_COUNTER_FAILURE_OPEN        CounterFailure = 2 // requests pass
+	CounterFailure_COUNTER_FAILURE_CLOSED      CounterFailure = 3 // requests are refused
+)
+
+// Enum value maps for CounterFailure.
+var (
+	CounterFailure_name = map[int32]string{
+		0: "COUNTER_FAILURE_UNSPECIFIED",
+		1: "COUNTER_FAILURE_LOCAL",
+		2: "COUNTER_FAILURE_OPEN",
+		3: "COUNTER_FAILURE_CLOSED",
+	}
+	CounterFailure_value = map[string]int32{
+		"COUNTER_FAILURE_UNSPECIFIED": 0,
+		"COUNTER_FAILURE_LOCAL":       1,
+		"COUNTER_FAILURE_OPEN":        2,
+		"COUNTER_FAILURE_CLOSED":      3,
+	}
+)
+
+func (x CounterFailure) Enum() *CounterFailure {
+	p := new(CounterFailure)
+	*p = x
+	return p
+}
+
+func (x CounterFailure) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (CounterFailure) Descriptor() protoreflect.EnumDescriptor {
+	return file_artifact_v1_artifact_proto_enumTypes[5].Descriptor()
+}
+
+func (CounterFailure) Type() protoreflect.EnumType {
+	return &file_artifact_v1_artifact_proto_enumTypes[5]
+}
+
+func (x CounterFailure) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use CounterFailure.Descriptor instead.
+func (CounterFailure) EnumDescriptor() ([]byte, []int) {
+	return file_artifact_v1_artifact_proto_rawDescGZIP(), []int{5}
+}
+
 type ThrottleKind int32
 
 const (
@@ -336,11 +389,11 @@ func (x ThrottleKind) String() string {
 }
 
 func (ThrottleKind) Descriptor() protoreflect.EnumDescriptor {
-	return file_artifact_v1_artifact_proto_enumTypes[5].Descriptor()
+	return file_artifact_v1_artifact_proto_enumTypes[6].Descriptor()
 }
 
 func (ThrottleKind) Type() protoreflect.EnumType {
-	return &file_artifact_v1_artifact_proto_enumTypes[5]
+	return &file_artifact_v1_artifact_proto_enumTypes[6]
 }
 
 func (x ThrottleKind) Number() protoreflect.EnumNumber {
@@ -349,7 +402,7 @@ func (x ThrottleKind) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use ThrottleKind.Descriptor instead.
 func (ThrottleKind) EnumDescriptor() ([]byte, []int) {
-	return file_artifact_v1_artifact_proto_rawDescGZIP(), []int{5}
+	return file_artifact_v1_artifact_proto_rawDescGZIP(), []int{6}
 }
 
 type InterceptorDirection int32
@@ -385,11 +438,11 @@ func (x InterceptorDirection) String() string {
 }
 
 func (InterceptorDirection) Descriptor() protoreflect.EnumDescriptor {
-	return file_artifact_v1_artifact_proto_enumTypes[6].Descriptor()
+	return file_artifact_v1_artifact_proto_enumTypes[7].Descriptor()
 }
 
 func (InterceptorDirection) Type() protoreflect.EnumType {
-	return &file_artifact_v1_artifact_proto_enumTypes[6]
+	return &file_artifact_v1_artifact_proto_enumTypes[7]
 }
 
 func (x InterceptorDirection) Number() protoreflect.EnumNumber {
@@ -398,7 +451,7 @@ func (x InterceptorDirection) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use InterceptorDirection.Descriptor instead.
 func (InterceptorDirection) EnumDescriptor() ([]byte, []int) {
-	return file_artifact_v1_artifact_proto_rawDescGZIP(), []int{6}
+	return file_artifact_v1_artifact_proto_rawDescGZIP(), []int{7}
 }
 
 type Environment int32
@@ -434,11 +487,11 @@ func (x Environment) String() string {
 }
 
 func (Environment) Descriptor() protoreflect.EnumDescriptor {
-	return file_artifact_v1_artifact_proto_enumTypes[7].Descriptor()
+	return file_artifact_v1_artifact_proto_enumTypes[8].Descriptor()
 }
 
 func (Environment) Type() protoreflect.EnumType {
-	return &file_artifact_v1_artifact_proto_enumTypes[7]
+	return &file_artifact_v1_artifact_proto_enumTypes[8]
 }
 
 func (x Environment) Number() protoreflect.EnumNumber {
@@ -447,7 +500,7 @@ func (x Environment) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Environment.Descriptor instead.
 func (Environment) EnumDescriptor() ([]byte, []int) {
-	return file_artifact_v1_artifact_proto_rawDescGZIP(), []int{7}
+	return file_artifact_v1_artifact_proto_rawDescGZIP(), []int{8}
 }
 
 type Balance int32
@@ -486,11 +539,11 @@ func (x Balance) String() string {
 }
 
 func (Balance) Descriptor() protoreflect.EnumDescriptor {
-	return file_artifact_v1_artifact_proto_enumTypes[8].Descriptor()
+	return file_artifact_v1_artifact_proto_enumTypes[9].Descriptor()
 }
 
 func (Balance) Type() protoreflect.EnumType {
-	return &file_artifact_v1_artifact_proto_enumTypes[8]
+	return &file_artifact_v1_artifact_proto_enumTypes[9]
 }
 
 func (x Balance) Number() protoreflect.EnumNumber {
@@ -499,7 +552,7 @@ func (x Balance) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Balance.Descriptor instead.
 func (Balance) EnumDescriptor() ([]byte, []int) {
-	return file_artifact_v1_artifact_proto_rawDescGZIP(), []int{8}
+	return file_artifact_v1_artifact_proto_rawDescGZIP(), []int{9}
 }
 
 type UpstreamAuthType int32
@@ -535,11 +588,11 @@ func (x UpstreamAuthType) String() string {
 }
 
 func (UpstreamAuthType) Descriptor() protoreflect.EnumDescriptor {
-	return file_artifact_v1_artifact_proto_enumTypes[9].Descriptor()
+	return file_artifact_v1_artifact_proto_enumTypes[10].Descriptor()
 }
 
 func (UpstreamAuthType) Type() protoreflect.EnumType {
-	return &file_artifact_v1_artifact_proto_enumTypes[9]
+	return &file_artifact_v1_artifact_proto_enumTypes[10]
 }
 
 func (x UpstreamAuthType) Number() protoreflect.EnumNumber {
@@ -548,7 +601,7 @@ func (x UpstreamAuthType) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use UpstreamAuthType.Descriptor instead.
 func (UpstreamAuthType) EnumDescriptor() ([]byte, []int) {
-	return file_artifact_v1_artifact_proto_rawDescGZIP(), []int{9}
+	return file_artifact_v1_artifact_proto_rawDescGZIP(), []int{10}
 }
 
 type MutualTlsMode int32
@@ -584,11 +637,11 @@ func (x MutualTlsMode) String() string {
 }
 
 func (MutualTlsMode) Descriptor() protoreflect.EnumDescriptor {
-	return file_artifact_v1_artifact_proto_enumTypes[10].Descriptor()
+	return file_artifact_v1_artifact_proto_enumTypes[11].Descriptor()
 }
 
 func (MutualTlsMode) Type() protoreflect.EnumType {
-	return &file_artifact_v1_artifact_proto_enumTypes[10]
+	return &file_artifact_v1_artifact_proto_enumTypes[11]
 }
 
 func (x MutualTlsMode) Number() protoreflect.EnumNumber {
@@ -597,7 +650,7 @@ func (x MutualTlsMode) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use MutualTlsMode.Descriptor instead.
 func (MutualTlsMode) EnumDescriptor() ([]byte, []int) {
-	return file_artifact_v1_artifact_proto_rawDescGZIP(), []int{10}
+	return file_artifact_v1_artifact_proto_rawDescGZIP(), []int{11}
 }
 
 type Artifact struct {
@@ -2391,15 +2444,25 @@ type ThrottlePolicy struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Name  string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	Kind  ThrottleKind           `protobuf:"varint,2,opt,name=kind,proto3,enum=microgw.artifact.v1.ThrottleKind" json:"kind,omitempty"`
-	// Requests a window.
+	// Requests a window; 1 or more.
 	Count int64 `protobuf:"varint,3,opt,name=count,proto3" json:"count,omitempty"`
-	// Length of the window in milliseconds.
+	// Length of the window in milliseconds; 1 or more.
 	WindowMs int64 `protobuf:"varint,4,opt,name=window_ms,json=windowMs,proto3" json:"window_ms,omitempty"`
 	// False lets calls beyond the count through and marks them (subscriptions
 	// only).
 	StopOnQuota bool `protobuf:"varint,5,opt,name=stop_on_quota,json=stopOnQuota,proto3" json:"stop_on_quota,omitempty"`
-	// Requests allowed at once beyond the count; 0 for none.
-	Burst         int64 `protobuf:"varint,6,opt,name=burst,proto3" json:"burst,omitempty"`
+	// 0: windows are fixed, and the count may come at any moments of one.
+	// Otherwise requests pass at an even rate of count a window, and at most this
+	// many at once (a token bucket); never more than count.
+	Burst int64 `protobuf:"varint,6,opt,name=burst,proto3" json:"burst,omitempty"`
+	// What requests are told apart by, each value having a count of its own.
+	// Absent: an operation counts all alike, applications and subscriptions
+	// count as their kind says. Resource policies only.
+	Key *ThrottleKey `protobuf:"bytes,7,opt,name=key,proto3" json:"key,omitempty"`
+	// Present: one counter for all gateways. Absent: each counts for itself.
+	Shared *SharedCounter `protobuf:"bytes,8,opt,name=shared,proto3" json:"shared,omitempty"`
+	// True lets requests beyond the count through and only reports them.
+	Shadow        bool `protobuf:"varint,9,opt,name=shadow,proto3" json:"shadow,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2476,6 +2539,209 @@ func (x *ThrottlePolicy) GetBurst() int64 {
 	return 0
 }
 
+func (x *ThrottlePolicy) GetKey() *ThrottleKey {
+	if x != nil {
+		return x.Key
+	}
+	return nil
+}
+
+func (x *ThrottlePolicy) GetShared() *SharedCounter {
+	if x != nil {
+		return x.Shared
+	}
+	return nil
+}
+
+func (x *ThrottlePolicy) GetShadow() bool {
+	if x != nil {
+		return x.Shadow
+	}
+	return false
+}
+
+type ThrottleKey struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// A request that has no such value counts together with all others that have
+	// none; it is never exempt.
+	//
+	// Types that are valid to be assigned to Kind:
+	//
+	//	*ThrottleKey_Header
+	//	*ThrottleKey_Claim
+	//	*ThrottleKey_ClientAddress
+	Kind          isThrottleKey_Kind `protobuf_oneof:"kind"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ThrottleKey) Reset() {
+	*x = ThrottleKey{}
+	mi := &file_artifact_v1_artifact_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ThrottleKey) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ThrottleKey) ProtoMessage() {}
+
+func (x *ThrottleKey) ProtoReflect() protoreflect.Message {
+	mi := &file_artifact_v1_artifact_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ThrottleKey.ProtoReflect.Descriptor instead.
+func (*ThrottleKey) Descriptor() ([]byte, []int) {
+	return file_artifact_v1_artifact_proto_rawDescGZIP(), []int{26}
+}
+
+func (x *ThrottleKey) GetKind() isThrottleKey_Kind {
+	if x != nil {
+		return x.Kind
+	}
+	return nil
+}
+
+func (x *ThrottleKey) GetHeader() string {
+	if x != nil {
+		if x, ok := x.Kind.(*ThrottleKey_Header); ok {
+			return x.Header
+		}
+	}
+	return ""
+}
+
+func (x *ThrottleKey) GetClaim() string {
+	if x != nil {
+		if x, ok := x.Kind.(*ThrottleKey_Claim); ok {
+			return x.Claim
+		}
+	}
+	return ""
+}
+
+func (x *ThrottleKey) GetClientAddress() *ClientAddress {
+	if x != nil {
+		if x, ok := x.Kind.(*ThrottleKey_ClientAddress); ok {
+			return x.ClientAddress
+		}
+	}
+	return nil
+}
+
+type isThrottleKey_Kind interface {
+	isThrottleKey_Kind()
+}
+
+type ThrottleKey_Header struct {
+	Header string `protobuf:"bytes,1,opt,name=header,proto3,oneof"` // lower-case name of a field
+}
+
+type ThrottleKey_Claim struct {
+	Claim string `protobuf:"bytes,2,opt,name=claim,proto3,oneof"` // name of a claim at the top level of the caller's token
+}
+
+type ThrottleKey_ClientAddress struct {
+	ClientAddress *ClientAddress `protobuf:"bytes,3,opt,name=client_address,json=clientAddress,proto3,oneof"`
+}
+
+func (*ThrottleKey_Header) isThrottleKey_Kind() {}
+
+func (*ThrottleKey_Claim) isThrottleKey_Kind() {}
+
+func (*ThrottleKey_ClientAddress) isThrottleKey_Kind() {}
+
+// The client's address, as listenerConfig.trustedProxies of the conf finds it.
+type ClientAddress struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ClientAddress) Reset() {
+	*x = ClientAddress{}
+	mi := &file_artifact_v1_artifact_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ClientAddress) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ClientAddress) ProtoMessage() {}
+
+func (x *ClientAddress) ProtoReflect() protoreflect.Message {
+	mi := &file_artifact_v1_artifact_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ClientAddress.ProtoReflect.Descriptor instead.
+func (*ClientAddress) Descriptor() ([]byte, []int) {
+	return file_artifact_v1_artifact_proto_rawDescGZIP(), []int{27}
+}
+
+type SharedCounter struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	OnFailure     CounterFailure         `protobuf:"varint,1,opt,name=on_failure,json=onFailure,proto3,enum=microgw.artifact.v1.CounterFailure" json:"on_failure,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SharedCounter) Reset() {
+	*x = SharedCounter{}
+	mi := &file_artifact_v1_artifact_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SharedCounter) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SharedCounter) ProtoMessage() {}
+
+func (x *SharedCounter) ProtoReflect() protoreflect.Message {
+	mi := &file_artifact_v1_artifact_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SharedCounter.ProtoReflect.Descriptor instead.
+func (*SharedCounter) Descriptor() ([]byte, []int) {
+	return file_artifact_v1_artifact_proto_rawDescGZIP(), []int{28}
+}
+
+func (x *SharedCounter) GetOnFailure() CounterFailure {
+	if x != nil {
+		return x.OnFailure
+	}
+	return CounterFailure_COUNTER_FAILURE_UNSPECIFIED
+}
+
 type Interceptor struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// As written in the definition.
@@ -2496,7 +2762,7 @@ type Interceptor struct {
 
 func (x *Interceptor) Reset() {
 	*x = Interceptor{}
-	mi := &file_artifact_v1_artifact_proto_msgTypes[26]
+	mi := &file_artifact_v1_artifact_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2508,7 +2774,7 @@ func (x *Interceptor) String() string {
 func (*Interceptor) ProtoMessage() {}
 
 func (x *Interceptor) ProtoReflect() protoreflect.Message {
-	mi := &file_artifact_v1_artifact_proto_msgTypes[26]
+	mi := &file_artifact_v1_artifact_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2521,7 +2787,7 @@ func (x *Interceptor) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Interceptor.ProtoReflect.Descriptor instead.
 func (*Interceptor) Descriptor() ([]byte, []int) {
-	return file_artifact_v1_artifact_proto_rawDescGZIP(), []int{26}
+	return file_artifact_v1_artifact_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *Interceptor) GetName() string {
@@ -2628,7 +2894,7 @@ type WasmFunction struct {
 
 func (x *WasmFunction) Reset() {
 	*x = WasmFunction{}
-	mi := &file_artifact_v1_artifact_proto_msgTypes[27]
+	mi := &file_artifact_v1_artifact_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2640,7 +2906,7 @@ func (x *WasmFunction) String() string {
 func (*WasmFunction) ProtoMessage() {}
 
 func (x *WasmFunction) ProtoReflect() protoreflect.Message {
-	mi := &file_artifact_v1_artifact_proto_msgTypes[27]
+	mi := &file_artifact_v1_artifact_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2653,7 +2919,7 @@ func (x *WasmFunction) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WasmFunction.ProtoReflect.Descriptor instead.
 func (*WasmFunction) Descriptor() ([]byte, []int) {
-	return file_artifact_v1_artifact_proto_rawDescGZIP(), []int{27}
+	return file_artifact_v1_artifact_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *WasmFunction) GetModule() uint32 {
@@ -2681,7 +2947,7 @@ type BallerinaFunction struct {
 
 func (x *BallerinaFunction) Reset() {
 	*x = BallerinaFunction{}
-	mi := &file_artifact_v1_artifact_proto_msgTypes[28]
+	mi := &file_artifact_v1_artifact_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2693,7 +2959,7 @@ func (x *BallerinaFunction) String() string {
 func (*BallerinaFunction) ProtoMessage() {}
 
 func (x *BallerinaFunction) ProtoReflect() protoreflect.Message {
-	mi := &file_artifact_v1_artifact_proto_msgTypes[28]
+	mi := &file_artifact_v1_artifact_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2706,7 +2972,7 @@ func (x *BallerinaFunction) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BallerinaFunction.ProtoReflect.Descriptor instead.
 func (*BallerinaFunction) Descriptor() ([]byte, []int) {
-	return file_artifact_v1_artifact_proto_rawDescGZIP(), []int{28}
+	return file_artifact_v1_artifact_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *BallerinaFunction) GetFunction() string {
@@ -2727,7 +2993,7 @@ type JavaClass struct {
 
 func (x *JavaClass) Reset() {
 	*x = JavaClass{}
-	mi := &file_artifact_v1_artifact_proto_msgTypes[29]
+	mi := &file_artifact_v1_artifact_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2739,7 +3005,7 @@ func (x *JavaClass) String() string {
 func (*JavaClass) ProtoMessage() {}
 
 func (x *JavaClass) ProtoReflect() protoreflect.Message {
-	mi := &file_artifact_v1_artifact_proto_msgTypes[29]
+	mi := &file_artifact_v1_artifact_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2752,7 +3018,7 @@ func (x *JavaClass) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JavaClass.ProtoReflect.Descriptor instead.
 func (*JavaClass) Descriptor() ([]byte, []int) {
-	return file_artifact_v1_artifact_proto_rawDescGZIP(), []int{29}
+	return file_artifact_v1_artifact_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *JavaClass) GetClassName() string {
@@ -2775,7 +3041,7 @@ type HubFunction struct {
 
 func (x *HubFunction) Reset() {
 	*x = HubFunction{}
-	mi := &file_artifact_v1_artifact_proto_msgTypes[30]
+	mi := &file_artifact_v1_artifact_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2787,7 +3053,7 @@ func (x *HubFunction) String() string {
 func (*HubFunction) ProtoMessage() {}
 
 func (x *HubFunction) ProtoReflect() protoreflect.Message {
-	mi := &file_artifact_v1_artifact_proto_msgTypes[30]
+	mi := &file_artifact_v1_artifact_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2800,7 +3066,7 @@ func (x *HubFunction) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HubFunction.ProtoReflect.Descriptor instead.
 func (*HubFunction) Descriptor() ([]byte, []int) {
-	return file_artifact_v1_artifact_proto_rawDescGZIP(), []int{30}
+	return file_artifact_v1_artifact_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *HubFunction) GetOrganisation() string {
@@ -2844,7 +3110,7 @@ type Module struct {
 
 func (x *Module) Reset() {
 	*x = Module{}
-	mi := &file_artifact_v1_artifact_proto_msgTypes[31]
+	mi := &file_artifact_v1_artifact_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2856,7 +3122,7 @@ func (x *Module) String() string {
 func (*Module) ProtoMessage() {}
 
 func (x *Module) ProtoReflect() protoreflect.Message {
-	mi := &file_artifact_v1_artifact_proto_msgTypes[31]
+	mi := &file_artifact_v1_artifact_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2869,7 +3135,7 @@ func (x *Module) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Module.ProtoReflect.Descriptor instead.
 func (*Module) Descriptor() ([]byte, []int) {
-	return file_artifact_v1_artifact_proto_rawDescGZIP(), []int{31}
+	return file_artifact_v1_artifact_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *Module) GetSource() uint32 {
@@ -2906,7 +3172,7 @@ type Cluster struct {
 
 func (x *Cluster) Reset() {
 	*x = Cluster{}
-	mi := &file_artifact_v1_artifact_proto_msgTypes[32]
+	mi := &file_artifact_v1_artifact_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2918,7 +3184,7 @@ func (x *Cluster) String() string {
 func (*Cluster) ProtoMessage() {}
 
 func (x *Cluster) ProtoReflect() protoreflect.Message {
-	mi := &file_artifact_v1_artifact_proto_msgTypes[32]
+	mi := &file_artifact_v1_artifact_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2931,7 +3197,7 @@ func (x *Cluster) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Cluster.ProtoReflect.Descriptor instead.
 func (*Cluster) Descriptor() ([]byte, []int) {
-	return file_artifact_v1_artifact_proto_rawDescGZIP(), []int{32}
+	return file_artifact_v1_artifact_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *Cluster) GetName() string {
@@ -2989,7 +3255,7 @@ type Endpoint struct {
 
 func (x *Endpoint) Reset() {
 	*x = Endpoint{}
-	mi := &file_artifact_v1_artifact_proto_msgTypes[33]
+	mi := &file_artifact_v1_artifact_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3001,7 +3267,7 @@ func (x *Endpoint) String() string {
 func (*Endpoint) ProtoMessage() {}
 
 func (x *Endpoint) ProtoReflect() protoreflect.Message {
-	mi := &file_artifact_v1_artifact_proto_msgTypes[33]
+	mi := &file_artifact_v1_artifact_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3014,7 +3280,7 @@ func (x *Endpoint) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Endpoint.ProtoReflect.Descriptor instead.
 func (*Endpoint) Descriptor() ([]byte, []int) {
-	return file_artifact_v1_artifact_proto_rawDescGZIP(), []int{33}
+	return file_artifact_v1_artifact_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *Endpoint) GetUrl() string {
@@ -3041,7 +3307,7 @@ type UpstreamAuth struct {
 
 func (x *UpstreamAuth) Reset() {
 	*x = UpstreamAuth{}
-	mi := &file_artifact_v1_artifact_proto_msgTypes[34]
+	mi := &file_artifact_v1_artifact_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3053,7 +3319,7 @@ func (x *UpstreamAuth) String() string {
 func (*UpstreamAuth) ProtoMessage() {}
 
 func (x *UpstreamAuth) ProtoReflect() protoreflect.Message {
-	mi := &file_artifact_v1_artifact_proto_msgTypes[34]
+	mi := &file_artifact_v1_artifact_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3066,7 +3332,7 @@ func (x *UpstreamAuth) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpstreamAuth.ProtoReflect.Descriptor instead.
 func (*UpstreamAuth) Descriptor() ([]byte, []int) {
-	return file_artifact_v1_artifact_proto_rawDescGZIP(), []int{34}
+	return file_artifact_v1_artifact_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *UpstreamAuth) GetType() UpstreamAuthType {
@@ -3096,7 +3362,7 @@ type Resilience struct {
 
 func (x *Resilience) Reset() {
 	*x = Resilience{}
-	mi := &file_artifact_v1_artifact_proto_msgTypes[35]
+	mi := &file_artifact_v1_artifact_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3108,7 +3374,7 @@ func (x *Resilience) String() string {
 func (*Resilience) ProtoMessage() {}
 
 func (x *Resilience) ProtoReflect() protoreflect.Message {
-	mi := &file_artifact_v1_artifact_proto_msgTypes[35]
+	mi := &file_artifact_v1_artifact_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3121,7 +3387,7 @@ func (x *Resilience) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Resilience.ProtoReflect.Descriptor instead.
 func (*Resilience) Descriptor() ([]byte, []int) {
-	return file_artifact_v1_artifact_proto_rawDescGZIP(), []int{35}
+	return file_artifact_v1_artifact_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *Resilience) GetTimeoutMs() int64 {
@@ -3165,7 +3431,7 @@ type Retry struct {
 
 func (x *Retry) Reset() {
 	*x = Retry{}
-	mi := &file_artifact_v1_artifact_proto_msgTypes[36]
+	mi := &file_artifact_v1_artifact_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3177,7 +3443,7 @@ func (x *Retry) String() string {
 func (*Retry) ProtoMessage() {}
 
 func (x *Retry) ProtoReflect() protoreflect.Message {
-	mi := &file_artifact_v1_artifact_proto_msgTypes[36]
+	mi := &file_artifact_v1_artifact_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3190,7 +3456,7 @@ func (x *Retry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Retry.ProtoReflect.Descriptor instead.
 func (*Retry) Descriptor() ([]byte, []int) {
-	return file_artifact_v1_artifact_proto_rawDescGZIP(), []int{36}
+	return file_artifact_v1_artifact_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *Retry) GetCount() int32 {
@@ -3242,7 +3508,7 @@ type CircuitBreaker struct {
 
 func (x *CircuitBreaker) Reset() {
 	*x = CircuitBreaker{}
-	mi := &file_artifact_v1_artifact_proto_msgTypes[37]
+	mi := &file_artifact_v1_artifact_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3254,7 +3520,7 @@ func (x *CircuitBreaker) String() string {
 func (*CircuitBreaker) ProtoMessage() {}
 
 func (x *CircuitBreaker) ProtoReflect() protoreflect.Message {
-	mi := &file_artifact_v1_artifact_proto_msgTypes[37]
+	mi := &file_artifact_v1_artifact_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3267,7 +3533,7 @@ func (x *CircuitBreaker) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CircuitBreaker.ProtoReflect.Descriptor instead.
 func (*CircuitBreaker) Descriptor() ([]byte, []int) {
-	return file_artifact_v1_artifact_proto_rawDescGZIP(), []int{37}
+	return file_artifact_v1_artifact_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *CircuitBreaker) GetFailureThreshold() float64 {
@@ -3324,7 +3590,7 @@ type Pool struct {
 
 func (x *Pool) Reset() {
 	*x = Pool{}
-	mi := &file_artifact_v1_artifact_proto_msgTypes[38]
+	mi := &file_artifact_v1_artifact_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3336,7 +3602,7 @@ func (x *Pool) String() string {
 func (*Pool) ProtoMessage() {}
 
 func (x *Pool) ProtoReflect() protoreflect.Message {
-	mi := &file_artifact_v1_artifact_proto_msgTypes[38]
+	mi := &file_artifact_v1_artifact_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3349,7 +3615,7 @@ func (x *Pool) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Pool.ProtoReflect.Descriptor instead.
 func (*Pool) Descriptor() ([]byte, []int) {
-	return file_artifact_v1_artifact_proto_rawDescGZIP(), []int{38}
+	return file_artifact_v1_artifact_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *Pool) GetMaxActiveConnections() int32 {
@@ -3393,7 +3659,7 @@ type Cors struct {
 
 func (x *Cors) Reset() {
 	*x = Cors{}
-	mi := &file_artifact_v1_artifact_proto_msgTypes[39]
+	mi := &file_artifact_v1_artifact_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3405,7 +3671,7 @@ func (x *Cors) String() string {
 func (*Cors) ProtoMessage() {}
 
 func (x *Cors) ProtoReflect() protoreflect.Message {
-	mi := &file_artifact_v1_artifact_proto_msgTypes[39]
+	mi := &file_artifact_v1_artifact_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3418,7 +3684,7 @@ func (x *Cors) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Cors.ProtoReflect.Descriptor instead.
 func (*Cors) Descriptor() ([]byte, []int) {
-	return file_artifact_v1_artifact_proto_rawDescGZIP(), []int{39}
+	return file_artifact_v1_artifact_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *Cors) GetAllowOrigins() []string {
@@ -3467,7 +3733,7 @@ type MutualTls struct {
 
 func (x *MutualTls) Reset() {
 	*x = MutualTls{}
-	mi := &file_artifact_v1_artifact_proto_msgTypes[40]
+	mi := &file_artifact_v1_artifact_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3479,7 +3745,7 @@ func (x *MutualTls) String() string {
 func (*MutualTls) ProtoMessage() {}
 
 func (x *MutualTls) ProtoReflect() protoreflect.Message {
-	mi := &file_artifact_v1_artifact_proto_msgTypes[40]
+	mi := &file_artifact_v1_artifact_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3492,7 +3758,7 @@ func (x *MutualTls) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MutualTls.ProtoReflect.Descriptor instead.
 func (*MutualTls) Descriptor() ([]byte, []int) {
-	return file_artifact_v1_artifact_proto_rawDescGZIP(), []int{40}
+	return file_artifact_v1_artifact_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *MutualTls) GetMode() MutualTlsMode {
@@ -3519,7 +3785,7 @@ type ResponseCache struct {
 
 func (x *ResponseCache) Reset() {
 	*x = ResponseCache{}
-	mi := &file_artifact_v1_artifact_proto_msgTypes[41]
+	mi := &file_artifact_v1_artifact_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3531,7 +3797,7 @@ func (x *ResponseCache) String() string {
 func (*ResponseCache) ProtoMessage() {}
 
 func (x *ResponseCache) ProtoReflect() protoreflect.Message {
-	mi := &file_artifact_v1_artifact_proto_msgTypes[41]
+	mi := &file_artifact_v1_artifact_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3544,7 +3810,7 @@ func (x *ResponseCache) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResponseCache.ProtoReflect.Descriptor instead.
 func (*ResponseCache) Descriptor() ([]byte, []int) {
-	return file_artifact_v1_artifact_proto_rawDescGZIP(), []int{41}
+	return file_artifact_v1_artifact_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *ResponseCache) GetEnabled() bool {
@@ -3572,7 +3838,7 @@ type Schema struct {
 
 func (x *Schema) Reset() {
 	*x = Schema{}
-	mi := &file_artifact_v1_artifact_proto_msgTypes[42]
+	mi := &file_artifact_v1_artifact_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3584,7 +3850,7 @@ func (x *Schema) String() string {
 func (*Schema) ProtoMessage() {}
 
 func (x *Schema) ProtoReflect() protoreflect.Message {
-	mi := &file_artifact_v1_artifact_proto_msgTypes[42]
+	mi := &file_artifact_v1_artifact_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3597,7 +3863,7 @@ func (x *Schema) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Schema.ProtoReflect.Descriptor instead.
 func (*Schema) Descriptor() ([]byte, []int) {
-	return file_artifact_v1_artifact_proto_rawDescGZIP(), []int{42}
+	return file_artifact_v1_artifact_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *Schema) GetDocument() uint32 {
@@ -3630,7 +3896,7 @@ type Parameter struct {
 
 func (x *Parameter) Reset() {
 	*x = Parameter{}
-	mi := &file_artifact_v1_artifact_proto_msgTypes[43]
+	mi := &file_artifact_v1_artifact_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3642,7 +3908,7 @@ func (x *Parameter) String() string {
 func (*Parameter) ProtoMessage() {}
 
 func (x *Parameter) ProtoReflect() protoreflect.Message {
-	mi := &file_artifact_v1_artifact_proto_msgTypes[43]
+	mi := &file_artifact_v1_artifact_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3655,7 +3921,7 @@ func (x *Parameter) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Parameter.ProtoReflect.Descriptor instead.
 func (*Parameter) Descriptor() ([]byte, []int) {
-	return file_artifact_v1_artifact_proto_rawDescGZIP(), []int{43}
+	return file_artifact_v1_artifact_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *Parameter) GetIn() Location {
@@ -3710,7 +3976,7 @@ type Body struct {
 
 func (x *Body) Reset() {
 	*x = Body{}
-	mi := &file_artifact_v1_artifact_proto_msgTypes[44]
+	mi := &file_artifact_v1_artifact_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3722,7 +3988,7 @@ func (x *Body) String() string {
 func (*Body) ProtoMessage() {}
 
 func (x *Body) ProtoReflect() protoreflect.Message {
-	mi := &file_artifact_v1_artifact_proto_msgTypes[44]
+	mi := &file_artifact_v1_artifact_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3735,7 +4001,7 @@ func (x *Body) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Body.ProtoReflect.Descriptor instead.
 func (*Body) Descriptor() ([]byte, []int) {
-	return file_artifact_v1_artifact_proto_rawDescGZIP(), []int{44}
+	return file_artifact_v1_artifact_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *Body) GetRequired() bool {
@@ -3764,7 +4030,7 @@ type MediaType struct {
 
 func (x *MediaType) Reset() {
 	*x = MediaType{}
-	mi := &file_artifact_v1_artifact_proto_msgTypes[45]
+	mi := &file_artifact_v1_artifact_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3776,7 +4042,7 @@ func (x *MediaType) String() string {
 func (*MediaType) ProtoMessage() {}
 
 func (x *MediaType) ProtoReflect() protoreflect.Message {
-	mi := &file_artifact_v1_artifact_proto_msgTypes[45]
+	mi := &file_artifact_v1_artifact_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3789,7 +4055,7 @@ func (x *MediaType) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MediaType.ProtoReflect.Descriptor instead.
 func (*MediaType) Descriptor() ([]byte, []int) {
-	return file_artifact_v1_artifact_proto_rawDescGZIP(), []int{45}
+	return file_artifact_v1_artifact_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *MediaType) GetName() string {
@@ -3817,7 +4083,7 @@ type ResponseBody struct {
 
 func (x *ResponseBody) Reset() {
 	*x = ResponseBody{}
-	mi := &file_artifact_v1_artifact_proto_msgTypes[46]
+	mi := &file_artifact_v1_artifact_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3829,7 +4095,7 @@ func (x *ResponseBody) String() string {
 func (*ResponseBody) ProtoMessage() {}
 
 func (x *ResponseBody) ProtoReflect() protoreflect.Message {
-	mi := &file_artifact_v1_artifact_proto_msgTypes[46]
+	mi := &file_artifact_v1_artifact_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3842,7 +4108,7 @@ func (x *ResponseBody) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResponseBody.ProtoReflect.Descriptor instead.
 func (*ResponseBody) Descriptor() ([]byte, []int) {
-	return file_artifact_v1_artifact_proto_rawDescGZIP(), []int{46}
+	return file_artifact_v1_artifact_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *ResponseBody) GetStatus() string {
@@ -3990,14 +4256,26 @@ const file_artifact_v1_artifact_proto_rawDesc = "" +
 	"\vinterceptor\x18\x01 \x01(\rR\vinterceptor\"\v\n" +
 	"\tCorsStage\"\x13\n" +
 	"\x11SubscriptionStage\"\x11\n" +
-	"\x0fBackendJwtStage\"\xc8\x01\n" +
+	"\x0fBackendJwtStage\"\xd0\x02\n" +
 	"\x0eThrottlePolicy\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x125\n" +
 	"\x04kind\x18\x02 \x01(\x0e2!.microgw.artifact.v1.ThrottleKindR\x04kind\x12\x14\n" +
 	"\x05count\x18\x03 \x01(\x03R\x05count\x12\x1b\n" +
 	"\twindow_ms\x18\x04 \x01(\x03R\bwindowMs\x12\"\n" +
 	"\rstop_on_quota\x18\x05 \x01(\bR\vstopOnQuota\x12\x14\n" +
-	"\x05burst\x18\x06 \x01(\x03R\x05burst\"\xfd\x02\n" +
+	"\x05burst\x18\x06 \x01(\x03R\x05burst\x122\n" +
+	"\x03key\x18\a \x01(\v2 .microgw.artifact.v1.ThrottleKeyR\x03key\x12:\n" +
+	"\x06shared\x18\b \x01(\v2\".microgw.artifact.v1.SharedCounterR\x06shared\x12\x16\n" +
+	"\x06shadow\x18\t \x01(\bR\x06shadow\"\x94\x01\n" +
+	"\vThrottleKey\x12\x18\n" +
+	"\x06header\x18\x01 \x01(\tH\x00R\x06header\x12\x16\n" +
+	"\x05claim\x18\x02 \x01(\tH\x00R\x05claim\x12K\n" +
+	"\x0eclient_address\x18\x03 \x01(\v2\".microgw.artifact.v1.ClientAddressH\x00R\rclientAddressB\x06\n" +
+	"\x04kind\"\x0f\n" +
+	"\rClientAddress\"S\n" +
+	"\rSharedCounter\x12B\n" +
+	"\n" +
+	"on_failure\x18\x01 \x01(\x0e2#.microgw.artifact.v1.CounterFailureR\tonFailure\"\xfd\x02\n" +
 	"\vInterceptor\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12G\n" +
 	"\tdirection\x18\x02 \x01(\x0e2).microgw.artifact.v1.InterceptorDirectionR\tdirection\x12\x16\n" +
@@ -4121,7 +4399,12 @@ const file_artifact_v1_artifact_proto_rawDesc = "" +
 	"\x18THROTTLE_SCOPE_OPERATION\x10\x01\x12\x16\n" +
 	"\x12THROTTLE_SCOPE_API\x10\x02\x12\x1f\n" +
 	"\x1bTHROTTLE_SCOPE_SUBSCRIPTION\x10\x03\x12\x1e\n" +
-	"\x1aTHROTTLE_SCOPE_APPLICATION\x10\x04*\x88\x01\n" +
+	"\x1aTHROTTLE_SCOPE_APPLICATION\x10\x04*\x82\x01\n" +
+	"\x0eCounterFailure\x12\x1f\n" +
+	"\x1bCOUNTER_FAILURE_UNSPECIFIED\x10\x00\x12\x19\n" +
+	"\x15COUNTER_FAILURE_LOCAL\x10\x01\x12\x18\n" +
+	"\x14COUNTER_FAILURE_OPEN\x10\x02\x12\x1a\n" +
+	"\x16COUNTER_FAILURE_CLOSED\x10\x03*\x88\x01\n" +
 	"\fThrottleKind\x12\x1d\n" +
 	"\x19THROTTLE_KIND_UNSPECIFIED\x10\x00\x12\x1a\n" +
 	"\x16THROTTLE_KIND_RESOURCE\x10\x01\x12\x1d\n" +
@@ -4161,133 +4444,141 @@ func file_artifact_v1_artifact_proto_rawDescGZIP() []byte {
 	return file_artifact_v1_artifact_proto_rawDescData
 }
 
-var file_artifact_v1_artifact_proto_enumTypes = make([]protoimpl.EnumInfo, 11)
-var file_artifact_v1_artifact_proto_msgTypes = make([]protoimpl.MessageInfo, 47)
+var file_artifact_v1_artifact_proto_enumTypes = make([]protoimpl.EnumInfo, 12)
+var file_artifact_v1_artifact_proto_msgTypes = make([]protoimpl.MessageInfo, 50)
 var file_artifact_v1_artifact_proto_goTypes = []any{
 	(Feature)(0),                // 0: microgw.artifact.v1.Feature
 	(Dialect)(0),                // 1: microgw.artifact.v1.Dialect
 	(Transport)(0),              // 2: microgw.artifact.v1.Transport
 	(Location)(0),               // 3: microgw.artifact.v1.Location
 	(ThrottleScope)(0),          // 4: microgw.artifact.v1.ThrottleScope
-	(ThrottleKind)(0),           // 5: microgw.artifact.v1.ThrottleKind
-	(InterceptorDirection)(0),   // 6: microgw.artifact.v1.InterceptorDirection
-	(Environment)(0),            // 7: microgw.artifact.v1.Environment
-	(Balance)(0),                // 8: microgw.artifact.v1.Balance
-	(UpstreamAuthType)(0),       // 9: microgw.artifact.v1.UpstreamAuthType
-	(MutualTlsMode)(0),          // 10: microgw.artifact.v1.MutualTlsMode
-	(*Artifact)(nil),            // 11: microgw.artifact.v1.Artifact
-	(*Build)(nil),               // 12: microgw.artifact.v1.Build
-	(*Source)(nil),              // 13: microgw.artifact.v1.Source
-	(*Document)(nil),            // 14: microgw.artifact.v1.Document
-	(*Api)(nil),                 // 15: microgw.artifact.v1.Api
-	(*Operation)(nil),           // 16: microgw.artifact.v1.Operation
-	(*Position)(nil),            // 17: microgw.artifact.v1.Position
-	(*Security)(nil),            // 18: microgw.artifact.v1.Security
-	(*SecurityAlternative)(nil), // 19: microgw.artifact.v1.SecurityAlternative
-	(*SecurityRequirement)(nil), // 20: microgw.artifact.v1.SecurityRequirement
-	(*SecurityScheme)(nil),      // 21: microgw.artifact.v1.SecurityScheme
-	(*OAuth2Scheme)(nil),        // 22: microgw.artifact.v1.OAuth2Scheme
-	(*BasicScheme)(nil),         // 23: microgw.artifact.v1.BasicScheme
-	(*ApiKeyScheme)(nil),        // 24: microgw.artifact.v1.ApiKeyScheme
-	(*OpenIdConnectScheme)(nil), // 25: microgw.artifact.v1.OpenIdConnectScheme
-	(*MutualTlsScheme)(nil),     // 26: microgw.artifact.v1.MutualTlsScheme
-	(*Stage)(nil),               // 27: microgw.artifact.v1.Stage
-	(*AuthnStage)(nil),          // 28: microgw.artifact.v1.AuthnStage
-	(*ScopeStage)(nil),          // 29: microgw.artifact.v1.ScopeStage
-	(*ThrottleStage)(nil),       // 30: microgw.artifact.v1.ThrottleStage
-	(*ValidateStage)(nil),       // 31: microgw.artifact.v1.ValidateStage
-	(*InterceptStage)(nil),      // 32: microgw.artifact.v1.InterceptStage
-	(*CorsStage)(nil),           // 33: microgw.artifact.v1.CorsStage
-	(*SubscriptionStage)(nil),   // 34: microgw.artifact.v1.SubscriptionStage
-	(*BackendJwtStage)(nil),     // 35: microgw.artifact.v1.BackendJwtStage
-	(*ThrottlePolicy)(nil),      // 36: microgw.artifact.v1.ThrottlePolicy
-	(*Interceptor)(nil),         // 37: microgw.artifact.v1.Interceptor
-	(*WasmFunction)(nil),        // 38: microgw.artifact.v1.WasmFunction
-	(*BallerinaFunction)(nil),   // 39: microgw.artifact.v1.BallerinaFunction
-	(*JavaClass)(nil),           // 40: microgw.artifact.v1.JavaClass
-	(*HubFunction)(nil),         // 41: microgw.artifact.v1.HubFunction
-	(*Module)(nil),              // 42: microgw.artifact.v1.Module
-	(*Cluster)(nil),             // 43: microgw.artifact.v1.Cluster
-	(*Endpoint)(nil),            // 44: microgw.artifact.v1.Endpoint
-	(*UpstreamAuth)(nil),        // 45: microgw.artifact.v1.UpstreamAuth
-	(*Resilience)(nil),          // 46: microgw.artifact.v1.Resilience
-	(*Retry)(nil),               // 47: microgw.artifact.v1.Retry
-	(*CircuitBreaker)(nil),      // 48: microgw.artifact.v1.CircuitBreaker
-	(*Pool)(nil),                // 49: microgw.artifact.v1.Pool
-	(*Cors)(nil),                // 50: microgw.artifact.v1.Cors
-	(*MutualTls)(nil),           // 51: microgw.artifact.v1.MutualTls
-	(*ResponseCache)(nil),       // 52: microgw.artifact.v1.ResponseCache
-	(*Schema)(nil),              // 53: microgw.artifact.v1.Schema
-	(*Parameter)(nil),           // 54: microgw.artifact.v1.Parameter
-	(*Body)(nil),                // 55: microgw.artifact.v1.Body
-	(*MediaType)(nil),           // 56: microgw.artifact.v1.MediaType
-	(*ResponseBody)(nil),        // 57: microgw.artifact.v1.ResponseBody
+	(CounterFailure)(0),         // 5: microgw.artifact.v1.CounterFailure
+	(ThrottleKind)(0),           // 6: microgw.artifact.v1.ThrottleKind
+	(InterceptorDirection)(0),   // 7: microgw.artifact.v1.InterceptorDirection
+	(Environment)(0),            // 8: microgw.artifact.v1.Environment
+	(Balance)(0),                // 9: microgw.artifact.v1.Balance
+	(UpstreamAuthType)(0),       // 10: microgw.artifact.v1.UpstreamAuthType
+	(MutualTlsMode)(0),          // 11: microgw.artifact.v1.MutualTlsMode
+	(*Artifact)(nil),            // 12: microgw.artifact.v1.Artifact
+	(*Build)(nil),               // 13: microgw.artifact.v1.Build
+	(*Source)(nil),              // 14: microgw.artifact.v1.Source
+	(*Document)(nil),            // 15: microgw.artifact.v1.Document
+	(*Api)(nil),                 // 16: microgw.artifact.v1.Api
+	(*Operation)(nil),           // 17: microgw.artifact.v1.Operation
+	(*Position)(nil),            // 18: microgw.artifact.v1.Position
+	(*Security)(nil),            // 19: microgw.artifact.v1.Security
+	(*SecurityAlternative)(nil), // 20: microgw.artifact.v1.SecurityAlternative
+	(*SecurityRequirement)(nil), // 21: microgw.artifact.v1.SecurityRequirement
+	(*SecurityScheme)(nil),      // 22: microgw.artifact.v1.SecurityScheme
+	(*OAuth2Scheme)(nil),        // 23: microgw.artifact.v1.OAuth2Scheme
+	(*BasicScheme)(nil),         // 24: microgw.artifact.v1.BasicScheme
+	(*ApiKeyScheme)(nil),        // 25: microgw.artifact.v1.ApiKeyScheme
+	(*OpenIdConnectScheme)(nil), // 26: microgw.artifact.v1.OpenIdConnectScheme
+	(*MutualTlsScheme)(nil),     // 27: microgw.artifact.v1.MutualTlsScheme
+	(*Stage)(nil),               // 28: microgw.artifact.v1.Stage
+	(*AuthnStage)(nil),          // 29: microgw.artifact.v1.AuthnStage
+	(*ScopeStage)(nil),          // 30: microgw.artifact.v1.ScopeStage
+	(*ThrottleStage)(nil),       // 31: microgw.artifact.v1.ThrottleStage
+	(*ValidateStage)(nil),       // 32: microgw.artifact.v1.ValidateStage
+	(*InterceptStage)(nil),      // 33: microgw.artifact.v1.InterceptStage
+	(*CorsStage)(nil),           // 34: microgw.artifact.v1.CorsStage
+	(*SubscriptionStage)(nil),   // 35: microgw.artifact.v1.SubscriptionStage
+	(*BackendJwtStage)(nil),     // 36: microgw.artifact.v1.BackendJwtStage
+	(*ThrottlePolicy)(nil),      // 37: microgw.artifact.v1.ThrottlePolicy
+	(*ThrottleKey)(nil),         // 38: microgw.artifact.v1.ThrottleKey
+	(*ClientAddress)(nil),       // 39: microgw.artifact.v1.ClientAddress
+	(*SharedCounter)(nil),       // 40: microgw.artifact.v1.SharedCounter
+	(*Interceptor)(nil),         // 41: microgw.artifact.v1.Interceptor
+	(*WasmFunction)(nil),        // 42: microgw.artifact.v1.WasmFunction
+	(*BallerinaFunction)(nil),   // 43: microgw.artifact.v1.BallerinaFunction
+	(*JavaClass)(nil),           // 44: microgw.artifact.v1.JavaClass
+	(*HubFunction)(nil),         // 45: microgw.artifact.v1.HubFunction
+	(*Module)(nil),              // 46: microgw.artifact.v1.Module
+	(*Cluster)(nil),             // 47: microgw.artifact.v1.Cluster
+	(*Endpoint)(nil),            // 48: microgw.artifact.v1.Endpoint
+	(*UpstreamAuth)(nil),        // 49: microgw.artifact.v1.UpstreamAuth
+	(*Resilience)(nil),          // 50: microgw.artifact.v1.Resilience
+	(*Retry)(nil),               // 51: microgw.artifact.v1.Retry
+	(*CircuitBreaker)(nil),      // 52: microgw.artifact.v1.CircuitBreaker
+	(*Pool)(nil),                // 53: microgw.artifact.v1.Pool
+	(*Cors)(nil),                // 54: microgw.artifact.v1.Cors
+	(*MutualTls)(nil),           // 55: microgw.artifact.v1.MutualTls
+	(*ResponseCache)(nil),       // 56: microgw.artifact.v1.ResponseCache
+	(*Schema)(nil),              // 57: microgw.artifact.v1.Schema
+	(*Parameter)(nil),           // 58: microgw.artifact.v1.Parameter
+	(*Body)(nil),                // 59: microgw.artifact.v1.Body
+	(*MediaType)(nil),           // 60: microgw.artifact.v1.MediaType
+	(*ResponseBody)(nil),        // 61: microgw.artifact.v1.ResponseBody
 }
 var file_artifact_v1_artifact_proto_depIdxs = []int32{
-	12, // 0: microgw.artifact.v1.Artifact.build:type_name -> microgw.artifact.v1.Build
-	13, // 1: microgw.artifact.v1.Artifact.sources:type_name -> microgw.artifact.v1.Source
-	14, // 2: microgw.artifact.v1.Artifact.documents:type_name -> microgw.artifact.v1.Document
-	15, // 3: microgw.artifact.v1.Artifact.apis:type_name -> microgw.artifact.v1.Api
-	43, // 4: microgw.artifact.v1.Artifact.clusters:type_name -> microgw.artifact.v1.Cluster
-	36, // 5: microgw.artifact.v1.Artifact.throttle_policies:type_name -> microgw.artifact.v1.ThrottlePolicy
-	21, // 6: microgw.artifact.v1.Artifact.security_schemes:type_name -> microgw.artifact.v1.SecurityScheme
-	37, // 7: microgw.artifact.v1.Artifact.interceptors:type_name -> microgw.artifact.v1.Interceptor
-	53, // 8: microgw.artifact.v1.Artifact.schemas:type_name -> microgw.artifact.v1.Schema
+	13, // 0: microgw.artifact.v1.Artifact.build:type_name -> microgw.artifact.v1.Build
+	14, // 1: microgw.artifact.v1.Artifact.sources:type_name -> microgw.artifact.v1.Source
+	15, // 2: microgw.artifact.v1.Artifact.documents:type_name -> microgw.artifact.v1.Document
+	16, // 3: microgw.artifact.v1.Artifact.apis:type_name -> microgw.artifact.v1.Api
+	47, // 4: microgw.artifact.v1.Artifact.clusters:type_name -> microgw.artifact.v1.Cluster
+	37, // 5: microgw.artifact.v1.Artifact.throttle_policies:type_name -> microgw.artifact.v1.ThrottlePolicy
+	22, // 6: microgw.artifact.v1.Artifact.security_schemes:type_name -> microgw.artifact.v1.SecurityScheme
+	41, // 7: microgw.artifact.v1.Artifact.interceptors:type_name -> microgw.artifact.v1.Interceptor
+	57, // 8: microgw.artifact.v1.Artifact.schemas:type_name -> microgw.artifact.v1.Schema
 	0,  // 9: microgw.artifact.v1.Artifact.required_features:type_name -> microgw.artifact.v1.Feature
-	42, // 10: microgw.artifact.v1.Artifact.modules:type_name -> microgw.artifact.v1.Module
+	46, // 10: microgw.artifact.v1.Artifact.modules:type_name -> microgw.artifact.v1.Module
 	1,  // 11: microgw.artifact.v1.Document.dialect:type_name -> microgw.artifact.v1.Dialect
 	2,  // 12: microgw.artifact.v1.Api.transports:type_name -> microgw.artifact.v1.Transport
-	50, // 13: microgw.artifact.v1.Api.cors:type_name -> microgw.artifact.v1.Cors
-	51, // 14: microgw.artifact.v1.Api.mutual_tls:type_name -> microgw.artifact.v1.MutualTls
-	52, // 15: microgw.artifact.v1.Api.response_cache:type_name -> microgw.artifact.v1.ResponseCache
-	16, // 16: microgw.artifact.v1.Api.operations:type_name -> microgw.artifact.v1.Operation
-	17, // 17: microgw.artifact.v1.Operation.position:type_name -> microgw.artifact.v1.Position
-	18, // 18: microgw.artifact.v1.Operation.security:type_name -> microgw.artifact.v1.Security
-	27, // 19: microgw.artifact.v1.Operation.stages:type_name -> microgw.artifact.v1.Stage
-	54, // 20: microgw.artifact.v1.Operation.parameters:type_name -> microgw.artifact.v1.Parameter
-	55, // 21: microgw.artifact.v1.Operation.request_body:type_name -> microgw.artifact.v1.Body
-	57, // 22: microgw.artifact.v1.Operation.responses:type_name -> microgw.artifact.v1.ResponseBody
-	19, // 23: microgw.artifact.v1.Security.alternatives:type_name -> microgw.artifact.v1.SecurityAlternative
-	20, // 24: microgw.artifact.v1.SecurityAlternative.requirements:type_name -> microgw.artifact.v1.SecurityRequirement
-	22, // 25: microgw.artifact.v1.SecurityScheme.oauth2:type_name -> microgw.artifact.v1.OAuth2Scheme
-	23, // 26: microgw.artifact.v1.SecurityScheme.basic:type_name -> microgw.artifact.v1.BasicScheme
-	24, // 27: microgw.artifact.v1.SecurityScheme.api_key:type_name -> microgw.artifact.v1.ApiKeyScheme
-	25, // 28: microgw.artifact.v1.SecurityScheme.open_id_connect:type_name -> microgw.artifact.v1.OpenIdConnectScheme
-	26, // 29: microgw.artifact.v1.SecurityScheme.mutual_tls:type_name -> microgw.artifact.v1.MutualTlsScheme
+	54, // 13: microgw.artifact.v1.Api.cors:type_name -> microgw.artifact.v1.Cors
+	55, // 14: microgw.artifact.v1.Api.mutual_tls:type_name -> microgw.artifact.v1.MutualTls
+	56, // 15: microgw.artifact.v1.Api.response_cache:type_name -> microgw.artifact.v1.ResponseCache
+	17, // 16: microgw.artifact.v1.Api.operations:type_name -> microgw.artifact.v1.Operation
+	18, // 17: microgw.artifact.v1.Operation.position:type_name -> microgw.artifact.v1.Position
+	19, // 18: microgw.artifact.v1.Operation.security:type_name -> microgw.artifact.v1.Security
+	28, // 19: microgw.artifact.v1.Operation.stages:type_name -> microgw.artifact.v1.Stage
+	58, // 20: microgw.artifact.v1.Operation.parameters:type_name -> microgw.artifact.v1.Parameter
+	59, // 21: microgw.artifact.v1.Operation.request_body:type_name -> microgw.artifact.v1.Body
+	61, // 22: microgw.artifact.v1.Operation.responses:type_name -> microgw.artifact.v1.ResponseBody
+	20, // 23: microgw.artifact.v1.Security.alternatives:type_name -> microgw.artifact.v1.SecurityAlternative
+	21, // 24: microgw.artifact.v1.SecurityAlternative.requirements:type_name -> microgw.artifact.v1.SecurityRequirement
+	23, // 25: microgw.artifact.v1.SecurityScheme.oauth2:type_name -> microgw.artifact.v1.OAuth2Scheme
+	24, // 26: microgw.artifact.v1.SecurityScheme.basic:type_name -> microgw.artifact.v1.BasicScheme
+	25, // 27: microgw.artifact.v1.SecurityScheme.api_key:type_name -> microgw.artifact.v1.ApiKeyScheme
+	26, // 28: microgw.artifact.v1.SecurityScheme.open_id_connect:type_name -> microgw.artifact.v1.OpenIdConnectScheme
+	27, // 29: microgw.artifact.v1.SecurityScheme.mutual_tls:type_name -> microgw.artifact.v1.MutualTlsScheme
 	3,  // 30: microgw.artifact.v1.ApiKeyScheme.in:type_name -> microgw.artifact.v1.Location
-	28, // 31: microgw.artifact.v1.Stage.authn:type_name -> microgw.artifact.v1.AuthnStage
-	29, // 32: microgw.artifact.v1.Stage.scope:type_name -> microgw.artifact.v1.ScopeStage
-	30, // 33: microgw.artifact.v1.Stage.throttle:type_name -> microgw.artifact.v1.ThrottleStage
-	31, // 34: microgw.artifact.v1.Stage.validate:type_name -> microgw.artifact.v1.ValidateStage
-	32, // 35: microgw.artifact.v1.Stage.intercept:type_name -> microgw.artifact.v1.InterceptStage
-	33, // 36: microgw.artifact.v1.Stage.cors:type_name -> microgw.artifact.v1.CorsStage
-	34, // 37: microgw.artifact.v1.Stage.subscription:type_name -> microgw.artifact.v1.SubscriptionStage
-	35, // 38: microgw.artifact.v1.Stage.backend_jwt:type_name -> microgw.artifact.v1.BackendJwtStage
+	29, // 31: microgw.artifact.v1.Stage.authn:type_name -> microgw.artifact.v1.AuthnStage
+	30, // 32: microgw.artifact.v1.Stage.scope:type_name -> microgw.artifact.v1.ScopeStage
+	31, // 33: microgw.artifact.v1.Stage.throttle:type_name -> microgw.artifact.v1.ThrottleStage
+	32, // 34: microgw.artifact.v1.Stage.validate:type_name -> microgw.artifact.v1.ValidateStage
+	33, // 35: microgw.artifact.v1.Stage.intercept:type_name -> microgw.artifact.v1.InterceptStage
+	34, // 36: microgw.artifact.v1.Stage.cors:type_name -> microgw.artifact.v1.CorsStage
+	35, // 37: microgw.artifact.v1.Stage.subscription:type_name -> microgw.artifact.v1.SubscriptionStage
+	36, // 38: microgw.artifact.v1.Stage.backend_jwt:type_name -> microgw.artifact.v1.BackendJwtStage
 	4,  // 39: microgw.artifact.v1.ThrottleStage.scope:type_name -> microgw.artifact.v1.ThrottleScope
-	5,  // 40: microgw.artifact.v1.ThrottlePolicy.kind:type_name -> microgw.artifact.v1.ThrottleKind
-	6,  // 41: microgw.artifact.v1.Interceptor.direction:type_name -> microgw.artifact.v1.InterceptorDirection
-	38, // 42: microgw.artifact.v1.Interceptor.wasm:type_name -> microgw.artifact.v1.WasmFunction
-	39, // 43: microgw.artifact.v1.Interceptor.ballerina:type_name -> microgw.artifact.v1.BallerinaFunction
-	40, // 44: microgw.artifact.v1.Interceptor.java:type_name -> microgw.artifact.v1.JavaClass
-	41, // 45: microgw.artifact.v1.Interceptor.hub:type_name -> microgw.artifact.v1.HubFunction
-	7,  // 46: microgw.artifact.v1.Cluster.environment:type_name -> microgw.artifact.v1.Environment
-	8,  // 47: microgw.artifact.v1.Cluster.balance:type_name -> microgw.artifact.v1.Balance
-	44, // 48: microgw.artifact.v1.Cluster.endpoints:type_name -> microgw.artifact.v1.Endpoint
-	45, // 49: microgw.artifact.v1.Cluster.auth:type_name -> microgw.artifact.v1.UpstreamAuth
-	46, // 50: microgw.artifact.v1.Cluster.resilience:type_name -> microgw.artifact.v1.Resilience
-	9,  // 51: microgw.artifact.v1.UpstreamAuth.type:type_name -> microgw.artifact.v1.UpstreamAuthType
-	47, // 52: microgw.artifact.v1.Resilience.retry:type_name -> microgw.artifact.v1.Retry
-	48, // 53: microgw.artifact.v1.Resilience.circuit_breaker:type_name -> microgw.artifact.v1.CircuitBreaker
-	49, // 54: microgw.artifact.v1.Resilience.pool:type_name -> microgw.artifact.v1.Pool
-	10, // 55: microgw.artifact.v1.MutualTls.mode:type_name -> microgw.artifact.v1.MutualTlsMode
-	3,  // 56: microgw.artifact.v1.Parameter.in:type_name -> microgw.artifact.v1.Location
-	56, // 57: microgw.artifact.v1.Body.media_types:type_name -> microgw.artifact.v1.MediaType
-	56, // 58: microgw.artifact.v1.ResponseBody.media_types:type_name -> microgw.artifact.v1.MediaType
-	59, // [59:59] is the sub-list for method output_type
-	59, // [59:59] is the sub-list for method input_type
-	59, // [59:59] is the sub-list for extension type_name
-	59, // [59:59] is the sub-list for extension extendee
-	0,  // [0:59] is the sub-list for field type_name
+	6,  // 40: microgw.artifact.v1.ThrottlePolicy.kind:type_name -> microgw.artifact.v1.ThrottleKind
+	38, // 41: microgw.artifact.v1.ThrottlePolicy.key:type_name -> microgw.artifact.v1.ThrottleKey
+	40, // 42: microgw.artifact.v1.ThrottlePolicy.shared:type_name -> microgw.artifact.v1.SharedCounter
+	39, // 43: microgw.artifact.v1.ThrottleKey.client_address:type_name -> microgw.artifact.v1.ClientAddress
+	5,  // 44: microgw.artifact.v1.SharedCounter.on_failure:type_name -> microgw.artifact.v1.CounterFailure
+	7,  // 45: microgw.artifact.v1.Interceptor.direction:type_name -> microgw.artifact.v1.InterceptorDirection
+	42, // 46: microgw.artifact.v1.Interceptor.wasm:type_name -> microgw.artifact.v1.WasmFunction
+	43, // 47: microgw.artifact.v1.Interceptor.ballerina:type_name -> microgw.artifact.v1.BallerinaFunction
+	44, // 48: microgw.artifact.v1.Interceptor.java:type_name -> microgw.artifact.v1.JavaClass
+	45, // 49: microgw.artifact.v1.Interceptor.hub:type_name -> microgw.artifact.v1.HubFunction
+	8,  // 50: microgw.artifact.v1.Cluster.environment:type_name -> microgw.artifact.v1.Environment
+	9,  // 51: microgw.artifact.v1.Cluster.balance:type_name -> microgw.artifact.v1.Balance
+	48, // 52: microgw.artifact.v1.Cluster.endpoints:type_name -> microgw.artifact.v1.Endpoint
+	49, // 53: microgw.artifact.v1.Cluster.auth:type_name -> microgw.artifact.v1.UpstreamAuth
+	50, // 54: microgw.artifact.v1.Cluster.resilience:type_name -> microgw.artifact.v1.Resilience
+	10, // 55: microgw.artifact.v1.UpstreamAuth.type:type_name -> microgw.artifact.v1.UpstreamAuthType
+	51, // 56: microgw.artifact.v1.Resilience.retry:type_name -> microgw.artifact.v1.Retry
+	52, // 57: microgw.artifact.v1.Resilience.circuit_breaker:type_name -> microgw.artifact.v1.CircuitBreaker
+	53, // 58: microgw.artifact.v1.Resilience.pool:type_name -> microgw.artifact.v1.Pool
+	11, // 59: microgw.artifact.v1.MutualTls.mode:type_name -> microgw.artifact.v1.MutualTlsMode
+	3,  // 60: microgw.artifact.v1.Parameter.in:type_name -> microgw.artifact.v1.Location
+	60, // 61: microgw.artifact.v1.Body.media_types:type_name -> microgw.artifact.v1.MediaType
+	60, // 62: microgw.artifact.v1.ResponseBody.media_types:type_name -> microgw.artifact.v1.MediaType
+	63, // [63:63] is the sub-list for method output_type
+	63, // [63:63] is the sub-list for method input_type
+	63, // [63:63] is the sub-list for extension type_name
+	63, // [63:63] is the sub-list for extension extendee
+	0,  // [0:63] is the sub-list for field type_name
 }
 
 func init() { file_artifact_v1_artifact_proto_init() }
@@ -4313,6 +4604,11 @@ func file_artifact_v1_artifact_proto_init() {
 		(*Stage_BackendJwt)(nil),
 	}
 	file_artifact_v1_artifact_proto_msgTypes[26].OneofWrappers = []any{
+		(*ThrottleKey_Header)(nil),
+		(*ThrottleKey_Claim)(nil),
+		(*ThrottleKey_ClientAddress)(nil),
+	}
+	file_artifact_v1_artifact_proto_msgTypes[29].OneofWrappers = []any{
 		(*Interceptor_Wasm)(nil),
 		(*Interceptor_Ballerina)(nil),
 		(*Interceptor_Java)(nil),
@@ -4323,8 +4619,8 @@ func file_artifact_v1_artifact_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_artifact_v1_artifact_proto_rawDesc), len(file_artifact_v1_artifact_proto_rawDesc)),
-			NumEnums:      11,
-			NumMessages:   47,
+			NumEnums:      12,
+			NumMessages:   50,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -111,6 +111,54 @@ type policyView struct {
 	Kind     string `json:"kind"`
 	Count    int64  `json:"count"`
 	WindowMS int64  `json:"window_ms"`
+	Burst    int64  `json:"burst,omitempty"`
+	// CountBy is "header NAME", "claim NAME" or "client address".
+	CountBy string `json:"count_by,omitempty"`
+	// Shared is what happens when the shared counter fails.
+	Shared string `json:"shared_on_failure,omitempty"`
+	Shadow bool   `json:"shadow,omitempty"`
+	Passes bool   `json:"passes_beyond_quota,omitempty"`
+}
+
+func policyOf(p *artifactpb.ThrottlePolicy) policyView {
+	v := policyView{
+		Name: p.GetName(), Kind: enum(p.GetKind(), "THROTTLE_KIND_"), Count: p.GetCount(), WindowMS: p.GetWindowMs(),
+		Burst: p.GetBurst(), Shadow: p.GetShadow(),
+		Passes: p.GetKind() == artifactpb.ThrottleKind_THROTTLE_KIND_SUBSCRIPTION && !p.GetStopOnQuota(),
+	}
+	switch k := p.GetKey().GetKind().(type) {
+	case *artifactpb.ThrottleKey_Header:
+		v.CountBy = "header " + k.Header
+	case *artifactpb.ThrottleKey_Claim:
+		v.CountBy = "claim " + k.Claim
+	case *artifactpb.ThrottleKey_ClientAddress:
+		v.CountBy = "client address"
+	}
+	if p.GetShared() != nil {
+		v.Shared = enum(p.GetShared().GetOnFailure(), "COUNTER_FAILURE_")
+	}
+	return v
+}
+
+// String is what a policy allows, in words.
+func (p policyView) String() string {
+	s := fmt.Sprintf("%d in %g s", p.Count, float64(p.WindowMS)/1000)
+	if p.Burst > 0 {
+		s += fmt.Sprintf(", %d at once", p.Burst)
+	}
+	if p.CountBy != "" {
+		s += ", by " + p.CountBy
+	}
+	if p.Shared != "" {
+		s += ", shared (" + p.Shared + " if that fails)"
+	}
+	if p.Passes {
+		s += ", marks only"
+	}
+	if p.Shadow {
+		s += ", shadow"
+	}
+	return s
 }
 
 type sourceView struct {
@@ -184,7 +232,7 @@ func viewOf(f *artifact.File) view {
 		v.Endpoints = append(v.Endpoints, ev)
 	}
 	for _, p := range f.GetThrottlePolicies() {
-		v.Policies = append(v.Policies, policyView{p.GetName(), enum(p.GetKind(), "THROTTLE_KIND_"), p.GetCount(), p.GetWindowMs()})
+		v.Policies = append(v.Policies, policyOf(p))
 	}
 	for _, s := range f.GetSources() {
 		v.Sources = append(v.Sources, sourceView{s.GetPath(), hex.EncodeToString(s.GetSha256())})
@@ -294,7 +342,7 @@ func (v view) write(w io.Writer) error {
 		row()
 		row("policies")
 		for _, p := range v.Policies {
-			row("", p.Name, p.Kind, fmt.Sprintf("%d in %g s", p.Count, float64(p.WindowMS)/1000))
+			row("", p.Name, p.Kind, p.String())
 		}
 	}
 	row()

@@ -170,16 +170,44 @@ func (c *compiler) policies() {
 	if c.in.Policies == nil {
 		return
 	}
+	warned := false
 	for _, p := range c.in.Policies.Policies {
-		kind := map[policies.Kind]artifactpb.ThrottleKind{
+		c.out.ThrottlePolicies = append(c.out.ThrottlePolicies, throttlePolicy(p))
+		// Resource policies are warned of where they are used.
+		if p.Kind != policies.Resource && !warned {
+			warned = true
+			at := p.At
+			at.Place = ""
+			c.diags.Warnf(at, "application and subscription policies are not enforced by this version: what tokens name is not counted")
+		}
+	}
+}
+
+func throttlePolicy(p policies.Policy) *artifactpb.ThrottlePolicy {
+	out := &artifactpb.ThrottlePolicy{
+		Name: p.Name, Count: p.Count, WindowMs: p.WindowMillis, StopOnQuota: p.StopOnQuota, Burst: p.Burst, Shadow: p.Shadow,
+		Kind: map[policies.Kind]artifactpb.ThrottleKind{
 			policies.Resource:     artifactpb.ThrottleKind_THROTTLE_KIND_RESOURCE,
 			policies.Application:  artifactpb.ThrottleKind_THROTTLE_KIND_APPLICATION,
 			policies.Subscription: artifactpb.ThrottleKind_THROTTLE_KIND_SUBSCRIPTION,
-		}[p.Kind]
-		c.out.ThrottlePolicies = append(c.out.ThrottlePolicies, &artifactpb.ThrottlePolicy{
-			Name: p.Name, Kind: kind, Count: p.Count, WindowMs: p.WindowMillis, StopOnQuota: p.StopOnQuota,
-		})
+		}[p.Kind],
 	}
+	switch by := p.CountBy; {
+	case by.Header != "":
+		out.Key = &artifactpb.ThrottleKey{Kind: &artifactpb.ThrottleKey_Header{Header: by.Header}}
+	case by.Claim != "":
+		out.Key = &artifactpb.ThrottleKey{Kind: &artifactpb.ThrottleKey_Claim{Claim: by.Claim}}
+	case by.ClientAddress:
+		out.Key = &artifactpb.ThrottleKey{Kind: &artifactpb.ThrottleKey_ClientAddress{ClientAddress: &artifactpb.ClientAddress{}}}
+	}
+	if p.Failure != "" {
+		out.Shared = &artifactpb.SharedCounter{OnFailure: map[policies.Failure]artifactpb.CounterFailure{
+			policies.Local:  artifactpb.CounterFailure_COUNTER_FAILURE_LOCAL,
+			policies.Open:   artifactpb.CounterFailure_COUNTER_FAILURE_OPEN,
+			policies.Closed: artifactpb.CounterFailure_COUNTER_FAILURE_CLOSED,
+		}[p.Failure]}
+	}
+	return out
 }
 
 // ID is how WSO2 names an API internally.

@@ -1,0 +1,12 @@
+// Package schema holds the JSON Schemas (draft 2020-12) of what people write:
+// policy.yaml, the x-wso2-* extensions of a definition, and micro-gw.conf. They
+// are for editors. The programs read by code of their own, which knows positions
+// and gives hints; tests beside that code hold it and the schemas together.
+package schema
+
+import _ "embed"
+
+// Policy is the schema of policy.yaml.
+//
+//go:embed policy.schema.json
+var Policy []byte
