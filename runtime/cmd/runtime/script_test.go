@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"flag"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -18,12 +19,13 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/microgw/microgw/pkg/artifact"
+	"github.com/microgw/microgw/pkg/testport"
 	"github.com/microgw/microgw/schema/artifactpb"
 )
 
 var update = flag.Bool("update", false, "rewrite the expected output in the stories")
 
-const patience = 20 * time.Second
+const patience = time.Minute
 
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"runtime": main})
@@ -39,7 +41,7 @@ func TestMain(m *testing.M) {
 //	signal NAME SIG             send it TERM, INT, HUP or USR1
 //	ended NAME CODE             wait for its end, expect its exit code
 //	await FILE REGEXP           wait until a line of the file matches
-//	get CODE URL [REGEXP]       expect an answer
+//	get CODE URL [REGEXP]       wait for an answer
 //	unreachable ADDRESS         expect that nobody listens
 //	exits CODE ARG...           run runtime to its end; output goes to out and err
 func TestScripts(t *testing.T) {
@@ -90,10 +92,8 @@ func cmdNewer(ts *testscript.TestScript, _ bool, args []string) {
 
 func cmdPorts(ts *testscript.TestScript, _ bool, args []string) {
 	for _, name := range args {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
+		port, err := testport.Free()
 		ts.Check(err)
-		defer l.Close() // at the end, so that all differ
-		_, port, _ := net.SplitHostPort(l.Addr().String())
 		ts.Setenv(name, port)
 	}
 }
@@ -202,14 +202,22 @@ func cmdAwait(ts *testscript.TestScript, _ bool, args []string) {
 
 func cmdGet(ts *testscript.TestScript, _ bool, args []string) {
 	client := &http.Client{Timeout: patience, Transport: &http.Transport{DisableKeepAlives: true}}
-	resp, err := client.Get(args[1])
-	ts.Check(err)
-	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
-	ts.Check(err)
-	if strconv.Itoa(resp.StatusCode) != args[0] || len(args) > 2 && !regexp.MustCompile(args[2]).Match(body) {
-		ts.Fatalf("GET %s: %d %s", args[1], resp.StatusCode, body)
-	}
+	// What a request changes (its count, a log line) follows its answer.
+	eventually(ts, func() error {
+		resp, err := client.Get(args[1])
+		if err != nil {
+			return err
+		}
+		defer resp.Body.Close()
+		body, err := io.ReadAll(resp.Body)
+		if err != nil {
+			return err
+		}
+		if strconv.Itoa(resp.StatusCode) != args[0] || len(args) > 2 && !regexp.MustCompile(args[2]).Match(body) {
+			return fmt.Errorf("GET %s: %d %s", args[1], resp.StatusCode, body)
+		}
+		return nil
+	})
 }
 
 func cmdUnreachable(ts *testscript.TestScript, _ bool, args []string) {

@@ -38,7 +38,7 @@ import (
 // between them Server, Engine and Cluster as the gateway puts them together.
 
 // patience bounds every wait of a test. It is for tests that fail.
-const patience = 10 * time.Second
+const patience = time.Minute
 
 // tick is how fine time-outs are.
 const tick = watchdog.Tick
@@ -222,6 +222,75 @@ func listen(t testing.TB) net.Listener {
 	}
 	return ln
 }
+
+// refusing returns an address of this machine at which nobody listens, and
+// nobody else can until the test ends: the port is bound.
+func refusing(t testing.TB) string {
+	t.Helper()
+	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = syscall.Close(fd) })
+	if err := syscall.Bind(fd, &syscall.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}); err != nil {
+		t.Fatal(err)
+	}
+	name, err := syscall.Getsockname(fd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return fmt.Sprintf("127.0.0.1:%d", name.(*syscall.SockaddrInet4).Port)
+}
+
+// patiently runs what depends on two sides being quick enough: an upstream that
+// has to answer within a time-out, a client that has to speak before it is idle
+// for too long. A machine that stops the test for longer than that is no mistake
+// of the gateway, so what fails is tried again with longer times. A mistake
+// fails with any.
+func patiently(t *testing.T, f func(t testing.TB, unit time.Duration)) {
+	t.Helper()
+	for _, unit := range []time.Duration{tick, 5 * tick, 25 * tick} {
+		a := &attempt{TB: t}
+		a.run(func() { f(a, unit) })
+		if len(a.said) == 0 {
+			return
+		}
+		t.Logf("with times of %v:\n%s", unit, strings.Join(a.said, "\n"))
+	}
+	t.Error("failed with all times")
+}
+
+// An attempt is a test that may fail.
+type attempt struct {
+	testing.TB
+	mu       sync.Mutex
+	said     []string // guarded by mu
+	cleanups []func()
+}
+
+// run runs f, as Fatal ends the goroutine, and then what f left to clean up.
+func (a *attempt) run(f func()) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		f()
+	}()
+	<-done
+	for i := len(a.cleanups) - 1; i >= 0; i-- {
+		a.cleanups[i]()
+	}
+}
+
+func (a *attempt) Cleanup(f func()) { a.cleanups = append(a.cleanups, f) }
+
+func (a *attempt) Error(args ...any) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.said = append(a.said, fmt.Sprint(args...))
+}
+func (a *attempt) Errorf(format string, args ...any) { a.Error(fmt.Sprintf(format, args...)) }
+func (a *attempt) Fatal(args ...any)                 { a.Error(args...); runtime.Goexit() }
+func (a *attempt) Fatalf(format string, args ...any) { a.Fatal(fmt.Sprintf(format, args...)) }
 
 // serverTLS is a configuration with a certificate made for the tests.
 var serverTLS = sync.OnceValue(func() *tls.Config {
@@ -433,7 +502,9 @@ func newBackend(t testing.TB, script func(b *backend, w *wire)) *backend {
 func newBackendOn(t testing.TB, ln net.Listener, script func(b *backend, w *wire)) *backend {
 	b := &backend{t: t, ln: ln, host: ln.Addr().String(), gatewayGone: make(chan struct{})}
 	b.url = "http://" + b.host
-	go func() {
+	// Counted as well: a connection that is accepted while the cleanup waits
+	// must be waited for.
+	b.wg.Go(func() {
 		for {
 			c, err := ln.Accept()
 			if err != nil {
@@ -450,7 +521,7 @@ func newBackendOn(t testing.TB, ln net.Listener, script func(b *backend, w *wire
 				script(b, w)
 			}()
 		}
-	}()
+	})
 	// Cleanups run newest first: the gateway is gone when this one runs.
 	t.Cleanup(func() {
 		ln.Close()

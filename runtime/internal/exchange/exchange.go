@@ -140,7 +140,7 @@ type Exchange struct {
 	ResponseLength int64  // -1 if not known in advance
 	Trailer        Header // after the body's end, if Trailers
 	Fault          *fault.Fault
-	Call           Call               // nil if no upstream is involved
+	Call           Call               // nil if no upstream is involved, or no more
 	Tunnel         io.ReadWriteCloser // set with status 101
 
 	// Uploading says that another goroutine is still sending the request's

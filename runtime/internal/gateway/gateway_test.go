@@ -28,13 +28,14 @@ import (
 	"time"
 
 	"github.com/microgw/microgw/pkg/artifact"
+	"github.com/microgw/microgw/pkg/testport"
 	"github.com/microgw/microgw/runtime/internal/conf"
 	"github.com/microgw/microgw/runtime/internal/gateway"
 	"github.com/microgw/microgw/schema/artifactpb"
 )
 
 // patience is how long a test waits for what happens at once as a rule.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // project is an artifact with an open and a secured operation on one upstream.
 func project(name, upstream string, key []byte) *artifactpb.Artifact {
@@ -242,6 +243,24 @@ func (g *running) expect(url string, code int, pattern string, header ...string)
 	}
 }
 
+// untilServed waits for an answer that matches: a request is counted after its
+// answer.
+func (g *running) untilServed(url, pattern string) {
+	g.t.Helper()
+	re := regexp.MustCompile(pattern)
+	var last string
+	defer func() {
+		if g.t.Failed() {
+			g.t.Logf("GET %s: got %s", url, last)
+		}
+	}()
+	g.until(url+" has "+pattern, func() bool {
+		code, body, err := get(url)
+		last = body
+		return err == nil && code == 200 && re.MatchString(body)
+	})
+}
+
 // echo is an upstream that answers with its name and the path.
 func echo(t testing.TB, name string) *httptest.Server {
 	t.Helper()
@@ -276,9 +295,9 @@ func TestServe(t *testing.T) {
 	g.expect(admin+"/health", 200, "healthy")
 	g.expect(admin+"/ready", 200, `"status": "ready"[^$]*"development": true`)
 	g.expect(admin+"/version", 200, `"project": "pets"[^$]*"digest": "sha256:[0-9a-f]{64}"`)
-	g.expect(admin+"/routes", 200, `GET +/v1/open +Pets 1 +- +http://[0-9.:]+ +- +2 +2 +0 +0 +0 `)
-	g.expect(admin+"/routes", 200, `GET +/v1/pet +Pets 1 +authn +http://[0-9.:]+ +- +6 +2 +0 +4 +0 `)
-	g.expect(admin+"/routes", 200, `- +\(no route\).* 4 +2 +0 +2 +0 `)
+	g.untilServed(admin+"/routes", `GET +/v1/open +Pets 1 +- +http://[0-9.:]+ +- +2 +2 +0 +0 +0 `)
+	g.untilServed(admin+"/routes", `GET +/v1/pet +Pets 1 +authn +http://[0-9.:]+ +- +6 +2 +0 +4 +0 `)
+	g.untilServed(admin+"/routes", `- +\(no route\).* 4 +2 +0 +2 +0 `)
 
 	for _, want := range []string{
 		"level=WARN msg=\"DEVELOPMENT MODE", "level=WARN msg=\"no certificate is configured .* self-signed",
@@ -356,12 +375,10 @@ func TestRefused(t *testing.T) {
 	}
 
 	// No port stays bound by a start that failed at a later one.
-	free, err := net.Listen("tcp", "127.0.0.1:0")
+	freePort, err := testport.Free()
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, freePort, _ := net.SplitHostPort(free.Addr().String())
-	free.Close()
 	o := gateway.Options{Artifact: good, Conf: conf.Options{Set: local("listenerConfig.httpPort="+freePort, "admin.address=127.0.0.1:"+port)}}
 	if err := gateway.Run(context.Background(), o); err == nil {
 		t.Fatal("no error")
@@ -555,11 +572,9 @@ func TestSwapLosesNothing(t *testing.T) {
 	}
 	close(stop)
 	wg.Wait()
-	if n := strings.Count(g.log.String(), `msg="artifact swapped"`); n != 20 {
-		t.Errorf("%d swaps, want 20", n)
-	}
+	g.until("20 swaps are logged", func() bool { return strings.Count(g.log.String(), `msg="artifact swapped"`) == 20 })
 	// Counters go on over swaps.
-	g.expect("http://"+g.at.Admin+"/routes", 200, fmt.Sprintf(`/v1/open .* - +%d +%[1]d +0 `, fromA.Load()+fromB.Load()))
+	g.untilServed("http://"+g.at.Admin+"/routes", fmt.Sprintf(`/v1/open .* - +%d +%[1]d +0 `, fromA.Load()+fromB.Load()))
 }
 
 func TestBadArtifactIsRefused(t *testing.T) {
@@ -675,13 +690,17 @@ func TestJWKSDownAtStart(t *testing.T) {
 	path, file := filepath.Join(dir, "pets.mgw"), filepath.Join(dir, "micro-gw.conf")
 	key := newSigner(t)
 	put(t, path, project("pets", echo(t, "up").URL, nil))
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := l.Addr().String()
-	l.Close()
-	text := fmt.Sprintf("[jwtTokenConfig]\nissuer = \"https://issuer.example\"\naudience = %q\njwksURL = \"http://%s/jwks\"\n", conf.DevelopmentAudience, address)
+	// Down is to close every connection without a word: a port that is free for
+	// a while may be somebody else's then.
+	var up atomic.Bool
+	jwks := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		if !up.Load() {
+			panic(http.ErrAbortHandler)
+		}
+		fmt.Fprintf(w, `{"keys":[%s]}`, key.jwk)
+	}))
+	defer jwks.Close()
+	text := fmt.Sprintf("[jwtTokenConfig]\nissuer = \"https://issuer.example\"\naudience = %q\njwksURL = \"%s/jwks\"\n", conf.DevelopmentAudience, jwks.URL)
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -691,14 +710,7 @@ func TestJWKSDownAtStart(t *testing.T) {
 	g.expect("http://"+g.at.HTTP+"/v1/pet", 503, "900900", "Authorization", token)
 	g.expect("http://"+g.at.Admin+"/ready", 503, `the keys of issuer \\"https://issuer.example\\" were never loaded`)
 
-	if l, err = net.Listen("tcp", address); err != nil {
-		t.Fatal(err)
-	}
-	jwks := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		fmt.Fprintf(w, `{"keys":[%s]}`, key.jwk)
-	})}
-	go jwks.Serve(l)
-	defer jwks.Close()
+	up.Store(true)
 	g.until("ready", func() bool { code, _, _ := get("http://" + g.at.Admin + "/ready"); return code == 200 })
 	g.expect("http://"+g.at.HTTP+"/v1/pet", 200, "up", "Authorization", token)
 }

@@ -521,6 +521,14 @@ func (c *conn) Respond(x *exchange.Exchange) error {
 	out = appendResponseHead(out, x, c.keep, chunked, c.srv.o.Dog.Date(), c.srv.o.Server)
 	out, err := c.sendBody(x, body, out, chunked)
 	if err == nil && len(out) > 0 {
+		// What is left to send is all in out, so the upstream's connection can
+		// go back first: who has the whole answer may ask again at once, and
+		// must not find it still in use. Not while the request is being sent:
+		// Release waits for that, and the client should not.
+		if call := x.Call; call != nil && !x.Uploading {
+			x.Call = nil
+			call.Release()
+		}
 		err = c.send(out)
 	}
 	u.out = out[:0]

@@ -293,7 +293,7 @@ func TestNewRemoteRefuses(t *testing.T) {
 // wait polls a condition that another goroutine brings about.
 func wait(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	for end := time.Now().Add(10 * time.Second); !ok(); time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); !ok(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatal("timed out: " + what)
 		}

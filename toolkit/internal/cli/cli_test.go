@@ -22,6 +22,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/microgw/microgw/pkg/artifact"
+	"github.com/microgw/microgw/pkg/testport"
 	"github.com/microgw/microgw/toolkit/internal/cli"
 	"github.com/microgw/microgw/toolkit/internal/scaffold"
 )
@@ -110,14 +111,13 @@ func freePort(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 1 {
 		ts.Fatalf("usage: freeport NAME")
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	port, err := testport.Free()
 	ts.Check(err)
-	defer l.Close()
-	ts.Setenv(args[0], fmt.Sprint(l.Addr().(*net.TCPAddr).Port))
+	ts.Setenv(args[0], port)
 }
 
 // patience bounds every wait; it is only ever used up by a failure.
-const patience = 30 * time.Second
+const patience = time.Minute
 
 func get(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 {

@@ -54,7 +54,7 @@ const runExamples = `  micro-gw run petstore
 
 // What run waits for, and how often it looks.
 const (
-	startPatience = 15 * time.Second
+	startPatience = time.Minute // one that cannot start ends by itself
 	startPoll     = 20 * time.Millisecond
 	watchInterval = 300 * time.Millisecond
 )

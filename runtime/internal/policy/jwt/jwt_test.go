@@ -540,11 +540,7 @@ func TestNoKeysYet(t *testing.T) {
 	defer r.Close()
 	v := must(jwt.New(jwt.Options{Now: c.now, Issuers: []jwt.Issuer{{Issuer: issuerA, Keys: r}}}))
 	stage := v.Stage("Authorization", true)
-	start := time.Now()
 	refused(t, "keys never loaded", stage(bearer(sign(keyA(), "RS256", nil, c.claims(nil)))), fault.KeysUnavailable, "never loaded")
-	if d := time.Since(start); d > time.Second {
-		t.Errorf("answered after %v", d)
-	}
 	// What can be refused without keys is refused without them.
 	refused(t, "expired", stage(bearer(sign(keyA(), "RS256", nil, c.claims(map[string]any{"exp": 1})))), fault.InvalidCredentials, "expired")
 	refused(t, "garbage", stage(bearer("a.b.c")), fault.InvalidCredentials, "token")

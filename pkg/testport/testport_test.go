@@ -1,0 +1,19 @@
+package testport_test
+
+import (
+	"net"
+	"testing"
+
+	"github.com/microgw/microgw/pkg/testport"
+)
+
+func TestFree(t *testing.T) {
+	port, err := testport.Free()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c, err := net.Dial("tcp", "127.0.0.1:"+port); err == nil {
+		c.Close()
+		t.Errorf("somebody listens on port %s", port)
+	}
+}
