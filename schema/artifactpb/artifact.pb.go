@@ -46,15 +46,19 @@ type Feature int32
 
 const (
 	Feature_FEATURE_UNSPECIFIED Feature = 0
+	// AuthnStage.alternatives is used.
+	Feature_FEATURE_SECURITY_ALTERNATIVES Feature = 1
 )
 
 // Enum value maps for Feature.
 var (
 	Feature_name = map[int32]string{
 		0: "FEATURE_UNSPECIFIED",
+		1: "FEATURE_SECURITY_ALTERNATIVES",
 	}
 	Feature_value = map[string]int32{
-		"FEATURE_UNSPECIFIED": 0,
+		"FEATURE_UNSPECIFIED":           0,
+		"FEATURE_SECURITY_ALTERNATIVES": 1,
 	}
 )
 
@@ -2093,7 +2097,11 @@ func (*Stage_BackendJwt) isStage_Kind() {}
 
 // Proves who calls, by the operation's Security.
 type AuthnStage struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// False: a bearer token is all that is asked for, and the scopes that it needs
+	// are in ScopeStages. True: the stage decides by the alternatives of the
+	// operation's Security, scopes included.
+	Alternatives  bool `protobuf:"varint,1,opt,name=alternatives,proto3" json:"alternatives,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2126,6 +2134,13 @@ func (x *AuthnStage) ProtoReflect() protoreflect.Message {
 // Deprecated: Use AuthnStage.ProtoReflect.Descriptor instead.
 func (*AuthnStage) Descriptor() ([]byte, []int) {
 	return file_artifact_v1_artifact_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *AuthnStage) GetAlternatives() bool {
+	if x != nil {
+		return x.Alternatives
+	}
+	return false
 }
 
 // Refuses a principal without a needed scope.
@@ -4239,9 +4254,10 @@ const file_artifact_v1_artifact_proto_rawDesc = "" +
 	"\fsubscription\x18\b \x01(\v2&.microgw.artifact.v1.SubscriptionStageH\x00R\fsubscription\x12G\n" +
 	"\vbackend_jwt\x18\t \x01(\v2$.microgw.artifact.v1.BackendJwtStageH\x00R\n" +
 	"backendJwtB\x06\n" +
-	"\x04kind\"\f\n" +
+	"\x04kind\"0\n" +
 	"\n" +
-	"AuthnStage\"6\n" +
+	"AuthnStage\x12\"\n" +
+	"\falternatives\x18\x01 \x01(\bR\falternatives\"6\n" +
 	"\n" +
 	"ScopeStage\x12\x16\n" +
 	"\x06scopes\x18\x01 \x03(\tR\x06scopes\x12\x10\n" +
@@ -4375,9 +4391,10 @@ const file_artifact_v1_artifact_proto_rawDesc = "" +
 	"\fResponseBody\x12\x16\n" +
 	"\x06status\x18\x01 \x01(\tR\x06status\x12?\n" +
 	"\vmedia_types\x18\x02 \x03(\v2\x1e.microgw.artifact.v1.MediaTypeR\n" +
-	"mediaTypes*\"\n" +
+	"mediaTypes*E\n" +
 	"\aFeature\x12\x17\n" +
-	"\x13FEATURE_UNSPECIFIED\x10\x00*\x7f\n" +
+	"\x13FEATURE_UNSPECIFIED\x10\x00\x12!\n" +
+	"\x1dFEATURE_SECURITY_ALTERNATIVES\x10\x01*\x7f\n" +
 	"\aDialect\x12\x17\n" +
 	"\x13DIALECT_UNSPECIFIED\x10\x00\x12\x17\n" +
 	"\x13DIALECT_OPENAPI_3_0\x10\x01\x12\x17\n" +

@@ -12,6 +12,7 @@ package exchange
 
 import (
 	"crypto/tls"
+	"errors"
 	"io"
 	"net/netip"
 	"strconv"
@@ -79,7 +80,7 @@ type Route struct {
 // Principal is who a request acts for, once proved. It may be shared between
 // requests (a token cache hands out one value many times): it is read only.
 type Principal struct {
-	Scheme      string   // "jwt"
+	Scheme      string   // "jwt", "basic", Certificate
 	Issuer      string   // iss
 	Subject     string   // sub
 	Username    string   // WSO2: name, else sub
@@ -90,6 +91,14 @@ type Principal struct {
 	Expires     time.Time
 	Claims      []byte // the token's payload, JSON
 }
+
+// Certificate is the Principal.Scheme of who has proved a client certificate and
+// no more.
+const Certificate = "mtls"
+
+// ErrNoCredentials is the cause of a fault that says that something was not
+// proved because nothing was offered as a proof.
+var ErrNoCredentials = errors.New("no credentials")
 
 // HasScope reports whether s was granted.
 func (p *Principal) HasScope(s string) bool {
@@ -129,9 +138,8 @@ type Exchange struct {
 	Trusted   bool
 
 	// What the way in found out.
-	Route      *Route
-	Principal  *Principal // nil until proved, and on open operations
-	AuthHeader string     // name of the header that carried the credentials, "" if none did
+	Route     *Route
+	Principal *Principal // nil until proved, and on open operations
 
 	// The answer. Status 0 means that there is none yet.
 	Status         int

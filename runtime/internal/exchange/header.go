@@ -117,6 +117,9 @@ type Field struct {
 // Deleted reports whether the field has been taken out; it is to be skipped.
 func (f *Field) Deleted() bool { return f.ID == deleted }
 
+// Delete takes the field out.
+func (f *Field) Delete() { f.ID = deleted }
+
 // A Header is an ordered list of fields. The zero value is empty.
 type Header struct {
 	Fields []Field

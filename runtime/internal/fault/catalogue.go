@@ -29,6 +29,12 @@ var (
 	SubscriptionMissing = entry(403, 900908, Client, "Resource forbidden ", "Resource forbidden . Unclassified Authentication Failure")
 	InvalidScheme       = entry(401, 900917, Client, "Invalid Authentication scheme", "Invalid Authentication scheme. API can not be used with this authentication scheme").
 				Challenging(`Bearer realm="micro-gw"`)
+	WrongPassword = entry(401, 900911, Client, "Invalid Credentials", "Invalid Credentials. Make sure you have given the correct username and password").
+			Challenging(`Basic realm="micro-gw", charset="UTF-8"`)
+	MalformedPassword = entry(401, 900912, Client, "Invalid Format", "Invalid Format. Make sure you have given the credentials in correct format with \":\" character").
+				Challenging(`Basic realm="micro-gw", charset="UTF-8"`)
+	// UsersUnavailable is for passwords that nobody can judge now.
+	UsersUnavailable = entry(503, 900900, Gateway, "Unclassified Authentication Failure", "Unclassified Authentication Failure. The user store is not available").RetryAfter(1)
 	// KeysUnavailable is for an issuer whose keys were never loaded: nobody can
 	// be let in, and it is not the client's fault.
 	KeysUnavailable = entry(503, 900900, Gateway, "Unclassified Authentication Failure", "Unclassified Authentication Failure. The keys of the token issuer are not available").RetryAfter(5)

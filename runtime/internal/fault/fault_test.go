@@ -9,7 +9,10 @@ import (
 	"github.com/microgw/microgw/runtime/internal/fault"
 )
 
-const bearer = `Bearer realm="micro-gw"`
+const (
+	bearer = `Bearer realm="micro-gw"`
+	basic  = `Basic realm="micro-gw", charset="UTF-8"`
+)
 
 // The catalogue, byte for byte as clients see it: codes and texts are those of
 // WSO2 API Microgateway 3.x, whose clients compare them.
@@ -28,6 +31,9 @@ func TestCatalogue(t *testing.T) {
 		{fault.SubscriptionMissing, 403, `{"fault":{"code":900908, "message":"Resource forbidden ", "description":"Resource forbidden . Unclassified Authentication Failure"}}`, "", fault.Client},
 		{fault.ScopeMissing, 403, `{"fault":{"code":900910, "message":"The access token does not allow you to access the requested resource", "description":"The access token does not allow you to access the requested resource"}}`, bearer + `, error="insufficient_scope"`, fault.Client},
 		{fault.InvalidScheme, 401, `{"fault":{"code":900917, "message":"Invalid Authentication scheme", "description":"Invalid Authentication scheme. API can not be used with this authentication scheme"}}`, bearer, fault.Client},
+		{fault.WrongPassword, 401, `{"fault":{"code":900911, "message":"Invalid Credentials", "description":"Invalid Credentials. Make sure you have given the correct username and password"}}`, basic, fault.Client},
+		{fault.MalformedPassword, 401, `{"fault":{"code":900912, "message":"Invalid Format", "description":"Invalid Format. Make sure you have given the credentials in correct format with \":\" character"}}`, basic, fault.Client},
+		{fault.UsersUnavailable, 503, `{"fault":{"code":900900, "message":"Unclassified Authentication Failure", "description":"Unclassified Authentication Failure. The user store is not available"}}`, "", fault.Gateway},
 		{fault.KeysUnavailable, 503, `{"fault":{"code":900900, "message":"Unclassified Authentication Failure", "description":"Unclassified Authentication Failure. The keys of the token issuer are not available"}}`, "", fault.Gateway},
 		{fault.UpstreamUnavailable, 503, `{"fault":{"code":101503, "message":"Runtime Error", "description":"Error connecting to the back end"}}`, "", fault.Upstream},
 		{fault.UpstreamBroken, 502, `{"fault":{"code":101503, "message":"Runtime Error", "description":"Error connecting to the back end"}}`, "", fault.Upstream},

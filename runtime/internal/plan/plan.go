@@ -17,6 +17,9 @@ import (
 	"github.com/microgw/microgw/pkg/artifact"
 	"github.com/microgw/microgw/runtime/internal/engine"
 	"github.com/microgw/microgw/runtime/internal/exchange"
+	"github.com/microgw/microgw/runtime/internal/policy/apikey"
+	"github.com/microgw/microgw/runtime/internal/policy/authn"
+	"github.com/microgw/microgw/runtime/internal/policy/basic"
 	"github.com/microgw/microgw/runtime/internal/policy/jwt"
 	"github.com/microgw/microgw/runtime/internal/policy/scope"
 	"github.com/microgw/microgw/runtime/internal/upstream"
@@ -30,7 +33,15 @@ type Options struct {
 	// RemoveAuthHeader takes it out of the forwarded request.
 	AuthHeader       string
 	RemoveAuthHeader bool
-	Upstream         *upstream.Options
+	// Users are who may call with a name and a password; nil: nobody.
+	Users basic.Users
+	// APIKeys says whose an API key is; nil: nobody's.
+	APIKeys apikey.Verifier
+	// CertificateSuffices says that a trusted client certificate takes the place
+	// of everything that an API asks for that says nothing of certificates
+	// itself: WSO2's mutualSSLConfig.sslVerifyClient.
+	CertificateSuffices bool
+	Upstream            *upstream.Options
 	// Overrides are conf values by names made of an API's or endpoint's name:
 	// NAME_prod_endpoint_0, NAME_sand_basic_password and so on.
 	Overrides map[string]string
@@ -42,7 +53,7 @@ type Options struct {
 // Build makes the table of routes. Errors say what in the artifact or in the
 // overrides is wrong.
 func Build(f *artifact.File, o Options) (*engine.Table, error) {
-	b := &builder{f: f, o: o, authn: map[string]func(*exchange.Exchange) error{}, used: map[string]bool{}}
+	b := newBuilder(f, o)
 	if err := b.makeClusters(); err != nil {
 		return nil, err
 	}
@@ -73,8 +84,12 @@ type builder struct {
 	f        *artifact.File
 	o        Options
 	clusters []*upstream.Cluster
-	authn    map[string]func(*exchange.Exchange) error // by header
-	used     map[string]bool                           // overrides
+	schemes  map[any]authn.Scheme // shared by all routes that ask for the same
+	used     map[string]bool      // overrides
+}
+
+func newBuilder(f *artifact.File, o Options) *builder {
+	return &builder{f: f, o: o, schemes: map[any]authn.Scheme{}, used: map[string]bool{}}
 }
 
 func (b *builder) makeClusters() error {
@@ -165,7 +180,7 @@ func (b *builder) route(api *artifactpb.Api, op *artifactpb.Operation) (*engine.
 	}
 	proved := false
 	for _, s := range op.GetStages() {
-		stage, err := b.stage(api, s)
+		stage, err := b.stage(api, op, s)
 		if err != nil {
 			return nil, err
 		}
@@ -186,26 +201,20 @@ func (b *builder) route(api *artifactpb.Api, op *artifactpb.Operation) (*engine.
 
 // stage makes one stage. Adding a policy is a message in the artifact, a
 // package, and a case here.
-func (b *builder) stage(api *artifactpb.Api, s *artifactpb.Stage) (engine.Stage, error) {
+func (b *builder) stage(api *artifactpb.Api, op *artifactpb.Operation, s *artifactpb.Stage) (engine.Stage, error) {
 	switch k := s.GetKind().(type) {
 	case *artifactpb.Stage_Authn:
-		return engine.Stage{Name: s.GetName(), Request: b.authenticate(api.GetAuthHeader())}, nil
+		request, err := b.authenticate(api, op, k.Authn.GetAlternatives())
+		return engine.Stage{Name: s.GetName(), Request: request}, err
 	case *artifactpb.Stage_Scope:
-		return engine.Stage{Name: s.GetName(), Request: scope.New(k.Scope.GetScopes(), k.Scope.GetAll()).Request}, nil
+		request := scope.New(k.Scope.GetScopes(), k.Scope.GetAll()).Request
+		if b.certificateSuffices(api, op) {
+			request = unlessCertificate(request)
+		}
+		return engine.Stage{Name: s.GetName(), Request: request}, nil
 	default:
 		return engine.Stage{}, fmt.Errorf("stage %q is of a kind that this runtime does not know", s.GetName())
 	}
-}
-
-// authenticate returns the stage for a header; APIs share it.
-func (b *builder) authenticate(header string) func(*exchange.Exchange) error {
-	if header == "" {
-		header = b.o.AuthHeader
-	}
-	if b.authn[header] == nil {
-		b.authn[header] = b.o.Verifier.Stage(header, b.o.RemoveAuthHeader)
-	}
-	return b.authn[header]
 }
 
 func balance(b artifactpb.Balance) upstream.Balance {

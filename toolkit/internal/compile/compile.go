@@ -91,6 +91,14 @@ func Artifact(in Input, l *diag.List) *artifactpb.Artifact {
 	return c.out
 }
 
+// feature notes what a runtime must know to serve the artifact safely.
+func (c *compiler) feature(f artifactpb.Feature) {
+	if !slices.Contains(c.out.RequiredFeatures, f) {
+		c.out.RequiredFeatures = append(c.out.RequiredFeatures, f)
+		slices.Sort(c.out.RequiredFeatures)
+	}
+}
+
 type compiler struct {
 	in    Input
 	diags *diag.List
@@ -277,7 +285,6 @@ func (a *api) settings() {
 			}
 		}
 		a.out.MutualTls = &artifactpb.MutualTls{Mode: mode}
-		a.carry(m.At, true, "mutual TLS is not enforced by this version: client certificates are not asked for, and a token is still required")
 	}
 	for _, t := range transports {
 		if t == "http" {

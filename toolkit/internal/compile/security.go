@@ -18,15 +18,19 @@ import (
 // as "security: []", an empty alternative, or a scheme nobody can check, becomes
 // what the API asks for, or OAuth2, with a warning.
 //
-// This version checks bearer tokens (oauth2, http bearer, openIdConnect). An
-// alternative that needs something else is kept in the artifact beside one that
-// does not, for runtimes to come: no caller gets in by it today. Where everything
-// needs something else, what the API asks for takes its place, or OAuth2. Where
-// all that can be checked are tokens that come with something else, the tokens
-// remain.
+// An alternative that needs what no gateway of ours can check is left out beside
+// one that does not. Where everything needs something like that, what the API
+// asks for takes its place, or OAuth2. Where all that can be checked are tokens
+// that come with something else, the tokens remain.
+
+// token reports whether a scheme's credentials are bearer tokens, which are what
+// has scopes.
+func token(k spec.SchemeKind) bool {
+	return k == spec.OAuth2 || k == spec.Bearer || k == spec.OpenIDConnect
+}
 
 func enforceable(k spec.SchemeKind) bool {
-	return k == spec.OAuth2 || k == spec.Bearer || k == spec.OpenIDConnect
+	return token(k) || k == spec.Basic || k == spec.APIKey || k == spec.MutualTLS
 }
 
 func (a *api) secure(op *spec.Operation, out *artifactpb.Operation) {
@@ -37,29 +41,56 @@ func (a *api) secure(op *spec.Operation, out *artifactpb.Operation) {
 	if s := op.Extensions.Application; s != nil && s.Optional != nil && s.Optional.Value {
 		a.optional(s)
 	}
-	alternatives := a.alternatives(op)
+	alternatives := a.certificates(op, a.alternatives(op))
 	out.Security = &artifactpb.Security{}
-	var clauses [][]string // all of them must be met; any scope of one meets it
-	checked := false
+	tokens, anyToken := true, false
 	for _, alt := range alternatives {
 		pb := &artifactpb.SecurityAlternative{}
-		ok := true
-		var own [][]string
+		mere := true // a token, and nothing of it
 		for _, r := range alt {
 			pb.Requirements = append(pb.Requirements, &artifactpb.SecurityRequirement{Scheme: a.scheme(r.scheme), Scopes: r.scopes})
-			if !enforceable(r.scheme.Kind) {
-				ok = false
-			} else if len(r.scopes) > 0 {
+			tokens = tokens && token(r.scheme.Kind)
+			mere = mere && token(r.scheme.Kind) && len(r.scopes) == 0
+		}
+		anyToken = anyToken || mere
+		out.Security.Alternatives = append(out.Security.Alternatives, pb)
+	}
+	if anyToken && op.Security != nil && len(op.Security.Alternatives) > 0 {
+		a.scopesLost(op)
+	}
+	if !tokens {
+		a.c.feature(artifactpb.Feature_FEATURE_SECURITY_ALTERNATIVES)
+		out.Stages = append(out.Stages, &artifactpb.Stage{Name: "authn", Kind: &artifactpb.Stage_Authn{Authn: &artifactpb.AuthnStage{Alternatives: true}}})
+		return
+	}
+	// A token it is in any case, and one: what is left to say is its scopes.
+	out.Stages = append(out.Stages, &artifactpb.Stage{Name: "authn", Kind: &artifactpb.Stage_Authn{Authn: &artifactpb.AuthnStage{}}})
+	clauses, ok := clausesOf(alternatives)
+	if !ok {
+		a.c.diags.Errorf(op.At, "its security has too many combinations of scopes")
+		return
+	}
+	for i, scopes := range clauses {
+		name := "scope"
+		if i > 0 {
+			name = fmt.Sprintf("scope-%d", i+1)
+		}
+		out.Stages = append(out.Stages, &artifactpb.Stage{Name: name, Kind: &artifactpb.Stage_Scope{Scope: &artifactpb.ScopeStage{Scopes: scopes}}})
+	}
+}
+
+// clausesOf returns lists of scopes of which a token must have one of each:
+// (a and b) or c is (a or c) and (b or c).
+func clausesOf(alternatives [][]requirement) (clauses [][]string, ok bool) {
+	for i, alt := range alternatives {
+		var own [][]string
+		for _, r := range alt {
+			if len(r.scopes) > 0 {
 				own = append(own, r.scopes)
 			}
 		}
-		out.Security.Alternatives = append(out.Security.Alternatives, pb)
-		if !ok {
-			continue
-		}
-		// (a and b) or c is (a or c) and (b or c).
-		if !checked {
-			clauses, checked = own, true
+		if i == 0 {
+			clauses = own
 			continue
 		}
 		var product [][]string
@@ -70,21 +101,38 @@ func (a *api) secure(op *spec.Operation, out *artifactpb.Operation) {
 		}
 		clauses = product
 		if len(clauses) > maxClauses {
-			a.c.diags.Errorf(op.At, "its security has too many combinations of scopes")
-			return
+			return nil, false
 		}
 	}
-	out.Stages = append(out.Stages, &artifactpb.Stage{Name: "authn", Kind: &artifactpb.Stage_Authn{Authn: &artifactpb.AuthnStage{}}})
-	if len(clauses) == 0 && op.Security != nil && len(op.Security.Alternatives) > 0 {
-		a.scopesLost(op)
+	return clauses, true
+}
+
+// certificates adds what x-wso2-mutual-ssl asks for: where it is mandatory, a
+// client certificate beside everything else, or, if the application's own
+// security is optional, in its place; where it is optional, a certificate will
+// do as well.
+func (a *api) certificates(op *spec.Operation, alternatives [][]requirement) [][]requirement {
+	m := a.doc.Extensions.MutualSSL
+	if m == nil {
+		return alternatives
 	}
-	for i, scopes := range clauses {
-		name := "scope"
-		if i > 0 {
-			name = fmt.Sprintf("scope-%d", i+1)
+	certificate := requirement{scheme: spec.SecurityScheme{Kind: spec.MutualTLS}}
+	if m.Value != "mandatory" {
+		return append(alternatives, []requirement{certificate})
+	}
+	optional := a.doc.Extensions.Application
+	if own := op.Extensions.Application; own != nil && own.Optional != nil {
+		optional = own
+	}
+	if optional != nil && optional.Optional != nil && optional.Optional.Value {
+		return [][]requirement{{certificate}}
+	}
+	for i, alt := range alternatives {
+		if !slices.ContainsFunc(alt, func(r requirement) bool { return r.scheme.Kind == spec.MutualTLS }) {
+			alternatives[i] = append(slices.Clone(alt), certificate)
 		}
-		out.Stages = append(out.Stages, &artifactpb.Stage{Name: name, Kind: &artifactpb.Stage_Scope{Scope: &artifactpb.ScopeStage{Scopes: scopes}}})
 	}
+	return alternatives
 }
 
 const maxClauses = 16
@@ -99,7 +147,7 @@ func (a *api) scopesLost(op *spec.Operation) {
 	var scopes []string
 	for _, alt := range a.doc.Security.Alternatives {
 		for _, r := range alt.Requirements {
-			if s, ok := a.find(r); ok && enforceable(s.Kind) {
+			if s, ok := a.find(r); ok && token(s.Kind) {
 				scopes = union(scopes, r.Scopes)
 			}
 		}
@@ -150,7 +198,7 @@ func (a *api) alternatives(op *spec.Operation) [][]requirement {
 		a.scopeToken(op.Extensions.Scope.At, op.Extensions.Scope.Value)
 		for _, alt := range alts {
 			for i := range alt {
-				if enforceable(alt[i].scheme.Kind) {
+				if token(alt[i].scheme.Kind) {
 					alt[i].scopes = []string{op.Extensions.Scope.Value}
 				}
 			}
@@ -200,18 +248,16 @@ func (a *api) fromTypes(s *spec.ApplicationSecurity, list *spec.Security) [][]re
 	if list != nil {
 		for _, alt := range list.Alternatives {
 			for _, r := range alt.Requirements {
-				if scheme, ok := a.find(r); ok && enforceable(scheme.Kind) {
+				if scheme, ok := a.find(r); ok && token(scheme.Kind) {
 					scopes = union(scopes, r.Scopes)
 				}
 			}
 		}
 	}
 	var alts [][]requirement
-	token := false
 	for _, t := range s.Types {
 		switch t {
 		case "oauth2":
-			token = true
 			alts = append(alts, []requirement{{builtin.scheme, scopes}})
 		case "basic_auth":
 			alts = append(alts, []requirement{{scheme: spec.SecurityScheme{Kind: spec.Basic}}})
@@ -219,21 +265,7 @@ func (a *api) fromTypes(s *spec.ApplicationSecurity, list *spec.Security) [][]re
 			alts = append(alts, []requirement{{scheme: spec.SecurityScheme{Kind: spec.APIKey, In: "header", Key: "apikey"}}})
 		}
 	}
-	var others []string
-	for _, t := range s.Types {
-		if t != "oauth2" {
-			others = append(others, t)
-		}
-	}
-	whole := s == a.doc.Extensions.Application
-	if token {
-		if len(others) > 0 {
-			a.carry(s.At, whole, fmt.Sprintf("this version cannot check %s: callers need a token", strings.Join(others, " and ")))
-		}
-		return alts
-	}
-	a.carry(s.At, whole, fmt.Sprintf("this version cannot check %s: OAuth2 is asked for instead", strings.Join(others, " and ")))
-	return [][]requirement{{{builtin.scheme, scopes}}}
+	return alts
 }
 
 // fromList reads a security list. It returns nil if nothing usable is in it, so
@@ -244,7 +276,7 @@ func (a *api) fromList(s *spec.Security, op *spec.Operation) [][]requirement {
 		a.carry(s.At, whole, fmt.Sprintf("an empty list does not open an operation: %s; x-wso2-disable-security: true would open it", a.below(whole)))
 		return nil
 	}
-	type alternative struct{ all, token []requirement }
+	type alternative struct{ all, rest []requirement } // rest: what can be checked of all
 	var alts []alternative
 	var blocked []string // what cannot be checked
 	empty, pure, mixed := false, false, false
@@ -260,10 +292,17 @@ func (a *api) fromList(s *spec.Security, op *spec.Operation) [][]requirement {
 				continue
 			}
 			a.undeclared(r, scheme)
-			req := requirement{scheme, r.Scopes}
+			req := requirement{scheme: scheme}
+			if token(scheme.Kind) {
+				req.scopes = r.Scopes
+			} else if len(r.Scopes) > 0 && enforceable(scheme.Kind) {
+				// Roles "not otherwise defined" (OpenAPI 3.1), which nobody can
+				// check.
+				a.carry(r.At, whole, fmt.Sprintf("the roles that %q is to have are not checked: only tokens have scopes", r.Scheme))
+			}
 			x.all = append(x.all, req)
 			if enforceable(scheme.Kind) {
-				x.token = append(x.token, req)
+				x.rest = append(x.rest, req)
 			} else {
 				blocked = add(blocked, describe(scheme))
 			}
@@ -272,8 +311,8 @@ func (a *api) fromList(s *spec.Security, op *spec.Operation) [][]requirement {
 			continue
 		}
 		alts = append(alts, x)
-		pure = pure || len(x.token) == len(x.all)
-		mixed = mixed || len(x.token) > 0 && len(x.token) < len(x.all)
+		pure = pure || len(x.rest) == len(x.all)
+		mixed = mixed || len(x.rest) > 0 && len(x.rest) < len(x.all)
 	}
 	if empty {
 		a.carry(s.At, whole, "an empty alternative does not let callers in without credentials: it is left out; x-wso2-disable-security: true would open the operation")
@@ -282,15 +321,15 @@ func (a *api) fromList(s *spec.Security, op *spec.Operation) [][]requirement {
 		what := strings.Join(blocked, " and ")
 		switch {
 		case pure:
-			a.carry(s.At, whole, fmt.Sprintf("this version cannot check %s: callers need a token", what))
+			a.carry(s.At, whole, fmt.Sprintf("the gateway cannot check %s: it is left out", what))
 		case mixed:
-			a.carry(s.At, whole, fmt.Sprintf("this version cannot check %s: only the token that is asked for beside it is checked", what))
+			a.carry(s.At, whole, fmt.Sprintf("the gateway cannot check %s: only what is asked for beside it is checked", what))
 		default:
 			instead := a.below(whole)
 			if instead == "OAuth2 is asked for" {
 				instead += " instead"
 			}
-			a.carry(s.At, whole, fmt.Sprintf("this version cannot check %s: %s", what, instead))
+			a.carry(s.At, whole, fmt.Sprintf("the gateway cannot check %s: %s", what, instead))
 			return nil
 		}
 	}
@@ -299,8 +338,8 @@ func (a *api) fromList(s *spec.Security, op *spec.Operation) [][]requirement {
 		// Half of a pair is weaker than the pair. It stands for it only where
 		// nothing else can be checked: beside "a token with scope admin" it
 		// would let in whoever has any token.
-		if !pure && len(x.token) > 0 {
-			x.all = x.token
+		if !pure && len(x.rest) > 0 {
+			x.all = x.rest
 		}
 		// What cannot be an API scheme of the artifact is of no use to later
 		// versions either.
@@ -319,11 +358,7 @@ func add(list []string, s string) []string {
 }
 
 func describe(s spec.SecurityScheme) string {
-	kind := map[spec.SchemeKind]string{spec.Basic: "basic authentication", spec.APIKey: "API keys", spec.MutualTLS: "mutual TLS"}[s.Kind]
-	if kind == "" {
-		kind = s.Type
-	}
-	return fmt.Sprintf("%s (%q)", kind, s.Name)
+	return fmt.Sprintf("%s (%q)", s.Type, s.Name)
 }
 
 // find looks a requirement's scheme up.
@@ -348,7 +383,7 @@ func (a *api) find(r spec.Requirement) (spec.SecurityScheme, bool) {
 // undeclared warns about scopes that the scheme does not know: a token could
 // never have been issued for a misspelt one.
 func (a *api) undeclared(r spec.Requirement, s spec.SecurityScheme) {
-	if enforceable(s.Kind) {
+	if token(s.Kind) {
 		for _, scope := range r.Scopes {
 			a.scopeToken(r.At, scope)
 		}

@@ -91,7 +91,7 @@ func BenchmarkHit(b *testing.B) {
 	c := newClock()
 	v := newVerifier(b, c, func(o *jwt.Options) { o.Now = time.Now })
 	c.ms.Store(time.Now().UnixMilli())
-	stage := v.Stage("Authorization", true)
+	stage := v.Bearer("Authorization", true).Request
 	name, value := []byte("Authorization"), []byte("Bearer "+usual(c, keyA(), "RS256"))
 	b.ReportAllocs()
 	b.ReportMetric(float64(len(value)), "token-bytes")

@@ -85,69 +85,66 @@ func New(o Options) (*Verifier, error) {
 	return v, nil
 }
 
-// Stage returns the request half of a stage that reads the token from the
-// header of that name, sets the exchange's principal, and takes the header
-// out of the forwarded request if remove is set.
-func (v *Verifier) Stage(header string, remove bool) func(*exchange.Exchange) error {
-	lower := strings.ToLower(header)
-	id := exchange.FieldIDOf([]byte(header))
-	missing := fault.MissingCredentialsIn(header).Becausef("no credentials in %s", header)
-	repeated := fault.InvalidCredentials.Becausef("several %s header fields", header)
-	refused := fault.InvalidScheme.Becausef("%s does not use the scheme Bearer", header)
-	return func(x *exchange.Exchange) error {
-		var value []byte
-		found := 0
-		for i := range x.Request.Fields {
-			f := &x.Request.Fields[i]
-			if f.ID == id && (id != exchange.Other || exchange.EqualFold(f.Name, lower)) {
-				value = f.Value
-				found++
-			}
-		}
-		if found > 1 {
-			// Two readers may pick different ones (RFC 9110, section 5.3: a
-			// sender must not repeat such a field).
-			return repeated
-		}
-		scheme, token := split(value)
-		switch {
-		case len(scheme) == 0, len(token) == 0 && !exchange.EqualFold(scheme, "basic"):
-			return missing
-		case !exchange.EqualFold(scheme, "bearer"): // RFC 9110, section 11.1: in any case
-			return refused
-		}
-		// The request's own time will do, and has been read already.
-		now := x.Start
-		if v.now != nil || now.IsZero() {
-			now = v.clock()
-		}
-		p, err := v.judge(token, now.UnixMilli())
-		if err != nil {
-			return err
-		}
-		x.Principal = p
-		x.AuthHeader = header
-		if remove {
-			if id != exchange.Other {
-				x.Request.DeleteID(id)
-			} else {
-				x.Request.Delete(lower)
-			}
-		}
-		return nil
+// A Bearer is tokens that come in one header field. It is safe for concurrent
+// use.
+type Bearer struct {
+	v                          *Verifier
+	in                         *exchange.Credentials
+	remove                     bool
+	missing, repeated, refused *fault.Fault
+}
+
+// Bearer returns the tokens in the header of that name, which is taken out of
+// the forwarded request if remove is set.
+func (v *Verifier) Bearer(header string, remove bool) *Bearer {
+	return &Bearer{
+		v: v, in: exchange.CredentialsIn(header), remove: remove,
+		missing:  fault.MissingCredentialsIn(header).Becausef("no credentials in %s", header),
+		repeated: fault.InvalidCredentials.Becausef("several %s header fields", header),
+		refused:  fault.InvalidScheme.Becausef("%s does not use the scheme Bearer", header),
 	}
 }
 
-// split parts credentials into the scheme and what follows it after one or
-// more blanks (RFC 9110, section 11.4).
-func split(value []byte) (scheme, rest []byte) {
-	value = exchange.Trim(value)
-	for i, c := range value {
-		if c == ' ' || c == '\t' {
-			return value[:i], exchange.Trim(value[i:])
-		}
+// Request is the request half of a stage: it lets nobody in without a token and
+// sets the exchange's principal.
+func (b *Bearer) Request(x *exchange.Exchange) error {
+	p, err := b.Prove(x)
+	if err != nil {
+		return err
 	}
-	return value, nil
+	x.Principal = p
+	b.Hide(x)
+	return nil
+}
+
+// Prove returns who the request's token speaks for. The error is a
+// *fault.Fault.
+func (b *Bearer) Prove(x *exchange.Exchange) (*exchange.Principal, error) {
+	scheme, token, found := b.in.Read(&x.Request)
+	switch {
+	case found > 1:
+		return nil, b.repeated
+	case len(scheme) == 0, len(token) == 0 && !exchange.EqualFold(scheme, "basic"):
+		return nil, b.missing
+	case !exchange.EqualFold(scheme, "bearer"): // RFC 9110, section 11.1: in any case
+		return nil, b.refused
+	}
+	// The request's own time will do, and has been read already.
+	now := x.Start
+	if b.v.now != nil || now.IsZero() {
+		now = b.v.clock()
+	}
+	return b.v.judge(token, now.UnixMilli())
+}
+
+// Challenge is what WWW-Authenticate says of tokens.
+func (b *Bearer) Challenge() string { return `Bearer realm="micro-gw"` }
+
+// Hide takes the credentials out of the forwarded request, if it is to.
+func (b *Bearer) Hide(x *exchange.Exchange) {
+	if b.remove {
+		b.in.Delete(&x.Request)
+	}
 }
 
 // Verify returns who a token speaks for. The error is a *fault.Fault. The

@@ -49,6 +49,11 @@ func (s *Scope) Request(x *exchange.Exchange) error {
 	if p == nil {
 		return fault.MissingCredentials.Becausef("scopes %q asked of a request without a principal", s.names)
 	}
+	return s.Allows(p)
+}
+
+// Allows refuses p with 403 unless it has the scopes.
+func (s *Scope) Allows(p *exchange.Principal) error {
 	granted := 0
 	for _, n := range s.names {
 		if p.HasScope(n) {

@@ -1,0 +1,160 @@
+package plan
+
+import (
+	"fmt"
+
+	"github.com/microgw/microgw/runtime/internal/exchange"
+	"github.com/microgw/microgw/runtime/internal/policy/apikey"
+	"github.com/microgw/microgw/runtime/internal/policy/authn"
+	"github.com/microgw/microgw/runtime/internal/policy/basic"
+	"github.com/microgw/microgw/runtime/internal/policy/clientcert"
+	"github.com/microgw/microgw/runtime/internal/policy/jwt"
+	"github.com/microgw/microgw/runtime/internal/policy/scope"
+	"github.com/microgw/microgw/schema/artifactpb"
+)
+
+// authenticate makes the request half that proves who calls an operation. A
+// bearer token is all that most ask for; they get the short way.
+func (b *builder) authenticate(api *artifactpb.Api, op *artifactpb.Operation, alternatives bool) (func(*exchange.Exchange) error, error) {
+	header := api.GetAuthHeader()
+	if header == "" {
+		header = b.o.AuthHeader
+	}
+	var all [][]authn.Requirement
+	if b.certificateSuffices(api, op) {
+		all = append(all, []authn.Requirement{{Scheme: b.certificate()}})
+	}
+	if !alternatives {
+		tokens := b.bearer(header)
+		if all == nil {
+			return tokens.Request, nil
+		}
+		all = append(all, []authn.Requirement{{Scheme: tokens}})
+	} else {
+		for _, alt := range op.GetSecurity().GetAlternatives() {
+			var own []authn.Requirement
+			for _, r := range alt.GetRequirements() {
+				req, err := b.requirement(r, header)
+				if err != nil {
+					return nil, err
+				}
+				own = append(own, req)
+			}
+			all = append(all, own)
+		}
+	}
+	a, err := authn.New(all, header)
+	if err != nil {
+		return nil, fmt.Errorf("security: %w", err)
+	}
+	return a.Request, nil
+}
+
+func (b *builder) requirement(r *artifactpb.SecurityRequirement, header string) (authn.Requirement, error) {
+	req := authn.Requirement{}
+	if len(r.GetScopes()) > 0 {
+		req.Allows = scope.New(r.GetScopes(), r.GetAllScopes()).Allows
+	}
+	switch s := b.f.GetSecuritySchemes()[r.GetScheme()]; k := s.GetKind().(type) {
+	case *artifactpb.SecurityScheme_Oauth2, *artifactpb.SecurityScheme_OpenIdConnect:
+		req.Scheme = b.bearer(header)
+	case *artifactpb.SecurityScheme_Basic:
+		req.Scheme = b.basic(header)
+	case *artifactpb.SecurityScheme_MutualTls:
+		req.Scheme = b.certificate()
+	case *artifactpb.SecurityScheme_ApiKey:
+		in, known := map[artifactpb.Location]apikey.In{
+			artifactpb.Location_LOCATION_HEADER: apikey.Header,
+			artifactpb.Location_LOCATION_QUERY:  apikey.Query,
+			artifactpb.Location_LOCATION_COOKIE: apikey.Cookie,
+		}[k.ApiKey.GetIn()]
+		if !known || k.ApiKey.GetName() == "" {
+			return req, fmt.Errorf("security scheme %q: no place for an API key", s.GetName())
+		}
+		req.Scheme = b.apiKey(in, k.ApiKey.GetName())
+	default:
+		return req, fmt.Errorf("security scheme %q is of a kind (%T) that this runtime does not know", s.GetName(), k)
+	}
+	return req, nil
+}
+
+// certificateSuffices reports whether a trusted client certificate takes the
+// place of everything else. An API that speaks of certificates itself has the
+// last word on them.
+func (b *builder) certificateSuffices(api *artifactpb.Api, op *artifactpb.Operation) bool {
+	if !b.o.CertificateSuffices || api.GetMutualTls() != nil {
+		return false
+	}
+	for _, alt := range op.GetSecurity().GetAlternatives() {
+		for _, r := range alt.GetRequirements() {
+			if b.f.GetSecuritySchemes()[r.GetScheme()].GetMutualTls() != nil {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// unlessCertificate leaves out what a certificate takes the place of.
+func unlessCertificate(request func(*exchange.Exchange) error) func(*exchange.Exchange) error {
+	return func(x *exchange.Exchange) error {
+		if x.Principal != nil && x.Principal.Scheme == exchange.Certificate {
+			return nil
+		}
+		return request(x)
+	}
+}
+
+// Schemes are made once for all routes that ask for the same, so that authn
+// sees that they are the same.
+type (
+	bearerIn    struct{ header string }
+	basicIn     struct{ header string }
+	certificate struct{}
+	keyIn       struct {
+		in   apikey.In
+		name string
+	}
+)
+
+func (b *builder) bearer(header string) *jwt.Bearer {
+	return shared(b, bearerIn{header}, func() *jwt.Bearer { return b.o.Verifier.Bearer(header, b.o.RemoveAuthHeader) })
+}
+
+func (b *builder) basic(header string) *basic.Scheme {
+	return shared(b, basicIn{header}, func() *basic.Scheme {
+		users := b.o.Users
+		if users == nil {
+			users = nobody{}
+		}
+		return basic.New(header, users)
+	})
+}
+
+func (b *builder) certificate() *clientcert.Scheme {
+	return shared(b, certificate{}, func() *clientcert.Scheme { return &clientcert.Scheme{} })
+}
+
+func (b *builder) apiKey(in apikey.In, name string) *apikey.Scheme {
+	return shared(b, keyIn{in, name}, func() *apikey.Scheme {
+		v := b.o.APIKeys
+		if v == nil {
+			v = apikey.Nobody{}
+		}
+		return apikey.New(in, name, v)
+	})
+}
+
+func shared[S authn.Scheme](b *builder, key any, make func() S) S {
+	if s, ok := b.schemes[key]; ok {
+		return s.(S) // keys are types of their own
+	}
+	s := make()
+	b.schemes[key] = s
+	return s
+}
+
+// nobody are the users where none are configured.
+type nobody struct{}
+
+func (nobody) Check(_, _ []byte) (*exchange.Principal, error) { return nil, basic.ErrRefused }
