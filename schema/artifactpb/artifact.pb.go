@@ -1168,8 +1168,13 @@ type Operation struct {
 	// responses the operation's. Indexes into interceptors.
 	RequestInterceptors  []uint32 `protobuf:"varint,15,rep,packed,name=request_interceptors,json=requestInterceptors,proto3" json:"request_interceptors,omitempty"`
 	ResponseInterceptors []uint32 `protobuf:"varint,16,rep,packed,name=response_interceptors,json=responseInterceptors,proto3" json:"response_interceptors,omitempty"`
-	unknownFields        protoimpl.UnknownFields
-	sizeCache            protoimpl.SizeCache
+	// Keys of the document's "paths" that this operation stands for, where path
+	// is not one of them or not the only one: "/jobs?v=2", "/#Action=List". A
+	// gateway matches on neither query nor fragment, so all of them are this one
+	// operation. Parameters and bodies of one of several do not bind the others.
+	DocumentPaths []string `protobuf:"bytes,20,rep,name=document_paths,json=documentPaths,proto3" json:"document_paths,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Operation) Reset() {
@@ -1310,6 +1315,13 @@ func (x *Operation) GetRequestInterceptors() []uint32 {
 func (x *Operation) GetResponseInterceptors() []uint32 {
 	if x != nil {
 		return x.ResponseInterceptors
+	}
+	return nil
+}
+
+func (x *Operation) GetDocumentPaths() []string {
+	if x != nil {
+		return x.DocumentPaths
 	}
 	return nil
 }
@@ -4189,7 +4201,7 @@ const file_artifact_v1_artifact_proto_rawDesc = "" +
 	"\x0fthrottle_policy\x18\f \x01(\rR\x0ethrottlePolicy\x12>\n" +
 	"\n" +
 	"operations\x18\r \x03(\v2\x1e.microgw.artifact.v1.OperationR\n" +
-	"operations\"\xd0\x05\n" +
+	"operations\"\xf7\x05\n" +
 	"\tOperation\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n" +
 	"\x06method\x18\x02 \x01(\tR\x06method\x12\x12\n" +
@@ -4209,7 +4221,8 @@ const file_artifact_v1_artifact_proto_rawDesc = "" +
 	"\tresponses\x18\r \x03(\v2!.microgw.artifact.v1.ResponseBodyR\tresponses\x12\x12\n" +
 	"\x04grpc\x18\x0e \x01(\bR\x04grpc\x121\n" +
 	"\x14request_interceptors\x18\x0f \x03(\rR\x13requestInterceptors\x123\n" +
-	"\x15response_interceptors\x18\x10 \x03(\rR\x14responseInterceptors\"N\n" +
+	"\x15response_interceptors\x18\x10 \x03(\rR\x14responseInterceptors\x12%\n" +
+	"\x0edocument_paths\x18\x14 \x03(\tR\rdocumentPaths\"N\n" +
 	"\bPosition\x12\x16\n" +
 	"\x06source\x18\x01 \x01(\rR\x06source\x12\x12\n" +
 	"\x04line\x18\x02 \x01(\rR\x04line\x12\x16\n" +

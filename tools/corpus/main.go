@@ -1,208 +1,233 @@
-// Command corpus builds every OpenAPI document under a folder as a project of
-// its own and prints a table: built, or refused and why.
+// Command corpus builds every OpenAPI document under some folders, each as a
+// project of its own, and prints what became of them: a table by outcome and
+// reason, the slowest, and those that took the most memory.
 //
-// A refusal is as good as a build if it says where: every error must have a
-// position. Anything else (a panic, a hang, an error without a place, a file
-// left behind by a refused build) is a defect, and the command fails.
+// A refusal is right if it says where: every error must have a position in the
+// document. Anything else is a defect: a panic, a hang, an error without a
+// place, too much memory, a file left behind by a refused build. The command
+// fails on a single defect, and where fewer documents build than it is asked
+// for.
+//
+// Each build is a process of its own, so that one document's memory is known
+// and a crash takes nothing along. They run on all cores, the largest first.
 package main
 
 import (
-	"bytes"
-	"compress/gzip"
-	"context"
+	"cmp"
 	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
-	"os/exec"
+	"path"
 	"path/filepath"
-	"regexp"
+	"runtime"
+	"slices"
 	"strings"
-	"text/tabwriter"
+	"sync"
 	"time"
 )
 
+type options struct {
+	bin    string
+	jobs   int
+	limit  time.Duration
+	memory int64   // bytes
+	floor  float64 // percent
+	sample string
+	report string
+}
+
 func main() {
-	bin := flag.String("bin", "../bin/micro-gw", "`path` of micro-gw")
-	limit := flag.Duration("limit", 5*time.Second, "longest time for one build")
+	var o options
+	flag.StringVar(&o.bin, "bin", "../bin/micro-gw", "`path` of micro-gw")
+	flag.IntVar(&o.jobs, "jobs", runtime.NumCPU(), "builds at a time")
+	flag.DurationVar(&o.limit, "limit", 2*time.Minute, "longest time for one build")
+	mib := flag.Int64("memory", 1024, "most memory for one build, in `MiB`")
+	flag.Float64Var(&o.floor, "floor", 98, "`percent` of the documents that must build")
+	flag.StringVar(&o.sample, "sample", "", "build only what a `file` names: a pattern a line, relative to the folders, with ! before it if it must be refused; all others must build")
+	flag.StringVar(&o.report, "report", "", "write a line of JSON for each document to a `file`")
 	flag.Usage = func() {
-		fmt.Fprintln(flag.CommandLine.Output(), "usage: corpus [flags] FOLDER")
+		fmt.Fprintln(flag.CommandLine.Output(), "usage: corpus [flags] FOLDER...")
 		flag.PrintDefaults()
 	}
 	flag.Parse()
-	if flag.NArg() != 1 {
+	o.memory = *mib << 20
+	if flag.NArg() == 0 || o.jobs < 1 {
 		flag.Usage()
 		os.Exit(2)
 	}
-	defects, err := run(*bin, flag.Arg(0), *limit)
+	good, err := run(o, flag.Args(), os.Stdout, newProgress(os.Stderr))
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "corpus:", err)
 		os.Exit(1)
 	}
-	if defects > 0 {
+	if !good {
 		os.Exit(1)
 	}
 }
 
-type outcome int
+// A document is a file of the corpus.
+type document struct {
+	name string // relative to its folder, with forward slashes
+	path string
+	size int64
+	want Outcome // empty if either will do
+}
 
-const (
-	built outcome = iota
-	refused
-	defect
-)
-
-func (o outcome) String() string { return [...]string{"built", "refused", "DEFECT"}[o] }
-
-func run(bin, folder string, limit time.Duration) (defects int, err error) {
-	if bin, err = filepath.Abs(bin); err != nil {
-		return 0, err
+// run builds everything and prints the report. It returns whether all is as it
+// has to be.
+func run(o options, folders []string, out io.Writer, p *progress) (good bool, err error) {
+	if o.bin, err = filepath.Abs(o.bin); err != nil {
+		return false, err
 	}
-	var documents []string
-	err = filepath.WalkDir(folder, func(path string, d fs.DirEntry, err error) error {
-		if err == nil && !d.IsDir() {
-			switch filepath.Ext(strings.TrimSuffix(path, ".gz")) {
-			case ".yaml", ".yml", ".json":
-				documents = append(documents, path)
-			}
-		}
-		return err
-	})
+	documents, err := find(folders)
 	if err != nil {
-		return 0, err
+		return false, err
+	}
+	if o.sample != "" {
+		text, err := os.ReadFile(o.sample)
+		if err != nil {
+			return false, err
+		}
+		if documents, err = choose(documents, string(text)); err != nil {
+			return false, fmt.Errorf("%s: %w", o.sample, err)
+		}
 	}
 	if len(documents) == 0 {
-		return 0, fmt.Errorf("no documents in %s", folder)
+		return false, fmt.Errorf("no documents in %s", strings.Join(folders, ", "))
 	}
 	tmp, err := os.MkdirTemp("", "corpus")
 	if err != nil {
-		return 0, err
+		return false, err
 	}
-	defer os.RemoveAll(tmp)
+	defer func() { err = errors.Join(err, os.RemoveAll(tmp)) }()
 
-	var count [3]int
-	table := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
-	for i, document := range documents {
-		started := time.Now()
-		result, why := build(bin, document, filepath.Join(tmp, fmt.Sprintf("p%03d", i)), limit)
-		count[result]++
-		name, err := filepath.Rel(folder, document)
+	// The largest first: a large one at the end would keep one core busy alone.
+	order := slices.Clone(documents)
+	slices.SortStableFunc(order, func(a, b document) int { return cmp.Compare(b.size, a.size) })
+	queue := make(chan document)
+	results := make(chan result)
+	var workers sync.WaitGroup
+	for i := range o.jobs {
+		dir := filepath.Join(tmp, fmt.Sprint(i))
+		workers.Go(func() {
+			for d := range queue {
+				results <- o.build(d, dir)
+			}
+		})
+	}
+	started := time.Now()
+	go func() {
+		for _, d := range order {
+			queue <- d
+		}
+		close(queue)
+		workers.Wait()
+		close(results)
+	}()
+	var all []result
+	var built, defects int
+	for r := range results {
+		all = append(all, r)
+		switch r.Outcome {
+		case Built:
+			built++
+		case Defect:
+			defects++
+			p.say("%s: %s", r.Name, r.Reasons[0].Text)
+		}
+		p.show(len(all), len(documents), built, len(all)-built-defects, defects)
+	}
+	p.end()
+	slices.SortFunc(all, func(a, b result) int { return cmp.Compare(a.Name, b.Name) })
+	if o.report != "" {
+		if err := writeReport(o.report, all); err != nil {
+			return false, err
+		}
+	}
+	percent := 100 * float64(built) / float64(len(all))
+	print(out, all, time.Since(started), o)
+	if percent < o.floor {
+		fmt.Fprintf(out, "FAILED: %.2f %% are built, %g %% are wanted\n", percent, o.floor)
+	}
+	if defects > 0 {
+		fmt.Fprintf(out, "FAILED: %d defects\n", defects)
+	}
+	return defects == 0 && percent >= o.floor, nil
+}
+
+// find lists the documents of the folders, sorted by name.
+func find(folders []string) ([]document, error) {
+	var documents []document
+	for _, folder := range folders {
+		err := filepath.WalkDir(folder, func(file string, d fs.DirEntry, err error) error {
+			if err != nil || d.IsDir() {
+				return err
+			}
+			switch filepath.Ext(strings.TrimSuffix(file, ".gz")) {
+			case ".yaml", ".yml", ".json":
+			default:
+				return nil
+			}
+			name, err := filepath.Rel(folder, file)
+			if err != nil {
+				return err
+			}
+			info, err := os.Stat(file)
+			if err != nil {
+				return err
+			}
+			documents = append(documents, document{name: filepath.ToSlash(name), path: file, size: info.Size()})
+			return nil
+		})
 		if err != nil {
-			name = document
+			return nil, err
 		}
-		fmt.Fprintf(table, "%s\t%s\t%d ms\t%s\n", result, name, time.Since(started).Milliseconds(), why)
 	}
-	table.Flush()
-	fmt.Printf("%d documents: %d built, %d refused with positions, %d defects\n",
-		len(documents), count[built], count[refused], count[defect])
-	return count[defect], nil
+	slices.SortFunc(documents, func(a, b document) int {
+		return cmp.Or(cmp.Compare(a.name, b.name), cmp.Compare(a.path, b.path))
+	})
+	return documents, nil
 }
 
-// build makes a project of document in the new folder dir and builds it.
-func build(bin, document, dir string, limit time.Duration) (outcome, string) {
-	file, err := unpack(document, dir)
-	if err != nil {
-		return defect, err.Error()
-	}
-	code, text, err := command(limit, dir, bin, "init", "project", "-a", file)
-	if err != nil || code != 0 && (code != 1 || strings.Contains(text, "panic")) {
-		return defect, fmt.Sprintf("init: exit code %d, %v: %s", code, err, firstLine(text))
-	}
-	if code == 1 {
-		return judge("init", text)
-	}
-	// Some documents name no server; nothing is called here.
-	code, text, err = command(limit, dir, bin, "build", "project", "--default-endpoint", "http://127.0.0.1:1")
-	artifacts, _ := filepath.Glob(filepath.Join(dir, "project", "target", "*.mgw"))
-	switch {
-	case err != nil:
-		return defect, fmt.Sprintf("%v: %s", err, firstLine(text))
-	case code == 0 && len(artifacts) == 1:
-		warnings := strings.Count(text, ": warning: ")
-		if warnings == 0 {
-			return built, ""
-		}
-		return built, fmt.Sprintf("%d warnings", warnings)
-	case code == 1 && len(artifacts) == 0:
-		return judge("build", text)
-	}
-	return defect, fmt.Sprintf("exit code %d with %d artifacts: %s", code, len(artifacts), firstLine(text))
-}
-
-// positioned is an error or a warning of the toolkit with a place.
-var positioned = regexp.MustCompile(`^(init|build): .+:[1-9][0-9]*:[1-9][0-9]*: .`)
-
-// judge looks at what a refused document's author is told.
-func judge(what, text string) (outcome, string) {
-	errors, first := 0, ""
-	for line := range strings.Lines(text) {
-		line = strings.TrimRight(line, "\n")
-		switch {
-		case strings.HasPrefix(line, "\thint: "), strings.Contains(line, ": warning: "):
+// choose keeps the documents that a sample names, and says what must become of
+// them; the last line that names a document counts. A line that names none is an
+// error: the sample would get smaller without anyone noticing.
+func choose(documents []document, sample string) ([]document, error) {
+	number := 0
+	for line := range strings.Lines(sample) {
+		number++
+		pattern, _, _ := strings.Cut(line, "#")
+		pattern, refused := strings.CutPrefix(strings.TrimSpace(pattern), "!")
+		pattern = strings.TrimSpace(pattern)
+		if pattern == "" {
 			continue
-		case strings.Contains(line, "internal error"), strings.Contains(line, "panic"), !positioned.MatchString(line):
-			return defect, what + " says: " + line
 		}
-		if errors++; errors == 1 {
-			first = line
+		want := Built
+		if refused {
+			want = Refused
+		}
+		found := false
+		for i, d := range documents {
+			ok, err := path.Match(pattern, d.name)
+			if err != nil {
+				return nil, fmt.Errorf("line %d: %q is not a pattern", number, pattern)
+			}
+			if ok {
+				documents[i].want, found = want, true
+			}
+		}
+		if !found {
+			return nil, fmt.Errorf("line %d: there is no document %q", number, pattern)
 		}
 	}
-	if errors == 0 {
-		return defect, what + " refuses without a word"
-	}
-	if errors > 1 {
-		first += fmt.Sprintf(" (and %d more)", errors-1)
-	}
-	return refused, first
-}
-
-// unpack copies document into dir, unzipped, and returns the copy's path.
-func unpack(document, dir string) (string, error) {
-	if err := os.Mkdir(dir, 0o755); err != nil {
-		return "", err
-	}
-	data, err := os.ReadFile(document)
-	if err != nil {
-		return "", err
-	}
-	name := filepath.Base(document)
-	if short, ok := strings.CutSuffix(name, ".gz"); ok {
-		r, err := gzip.NewReader(bytes.NewReader(data))
-		if err != nil {
-			return "", fmt.Errorf("%s: %w", document, err)
+	var chosen []document
+	for _, d := range documents {
+		if d.want != "" {
+			chosen = append(chosen, d)
 		}
-		if data, err = io.ReadAll(r); err != nil {
-			return "", fmt.Errorf("%s: %w", document, err)
-		}
-		name = short
 	}
-	path := filepath.Join(dir, name)
-	return path, os.WriteFile(path, data, 0o644)
-}
-
-// command runs name and returns its exit code and what it wrote to standard
-// error.
-func command(limit time.Duration, dir, name string, args ...string) (int, string, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), limit)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, name, args...)
-	cmd.Dir = dir
-	var stderr bytes.Buffer
-	cmd.Stderr = &stderr
-	err := cmd.Run()
-	var exit *exec.ExitError
-	if ctx.Err() != nil {
-		return -1, stderr.String(), fmt.Errorf("not done after %v", limit)
-	}
-	if errors.As(err, &exit) && exit.ExitCode() >= 0 {
-		return exit.ExitCode(), stderr.String(), nil
-	}
-	return 0, stderr.String(), err
-}
-
-func firstLine(s string) string {
-	line, _, _ := strings.Cut(s, "\n")
-	return line
+	return chosen, nil
 }

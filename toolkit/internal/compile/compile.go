@@ -124,10 +124,12 @@ type api struct {
 	endpoints map[string]*spec.NamedEndpoint
 	used      map[string]bool // entries of x-wso2-endpoints
 	reported  map[string]bool // messages that are the same for many operations
+	variants  map[string]*variant
 }
 
 type template struct {
 	path  spec.Text
+	same  string // see oneSlash
 	tmpl  pathtmpl.Template
 	shape string
 }
@@ -235,6 +237,7 @@ func (c *compiler) api(doc *spec.Document) {
 		endpoints: make(map[string]*spec.NamedEndpoint),
 		used:      make(map[string]bool),
 		reported:  make(map[string]bool),
+		variants:  make(map[string]*variant),
 	}
 	c.out.Documents = append(c.out.Documents, &artifactpb.Document{
 		Source: c.sources[doc.File],
@@ -432,16 +435,16 @@ func (a *api) unresolved(s spec.Server) {
 }
 
 func (a *api) operations() {
-	known := make(map[string]int) // path as written -> index in templates
+	known := make(map[string]bool) // paths without query, fragment and slash at the end
 	for _, op := range a.doc.Operations {
-		if _, seen := known[op.Path.Value]; !seen {
-			known[op.Path.Value] = -1
-			t, err := pathtmpl.Parse(op.Path.Value)
+		path, _ := matched(op.Path.Value)
+		if same := oneSlash(path); !known[same] {
+			known[same] = true
+			t, err := pathtmpl.Parse(path)
 			if err != nil {
 				a.c.diags.Errorf(op.Path.At, "%s", syntax(err))
 			} else {
-				known[op.Path.Value] = len(a.templates)
-				a.templates = append(a.templates, template{op.Path, t, t.Shape()})
+				a.templates = append(a.templates, template{op.Path, same, t, t.Shape()})
 			}
 		}
 		if op.Method == "TRACE" {
@@ -456,13 +459,29 @@ func (a *api) operations() {
 }
 
 func (a *api) operation(op *spec.Operation) {
+	path, odd := matched(op.Path.Value)
 	out := &artifactpb.Operation{
-		Id: op.Method + " " + op.Path.Value, Method: op.Method, Path: op.Path.Value, OperationId: op.OperationID,
+		Id: op.Method + " " + path, Method: op.Method, Path: path, OperationId: op.OperationID,
 		Position: &artifactpb.Position{
 			Source: a.c.sources[op.At.File], Line: uint32(op.At.Line), Column: uint32(op.At.Column),
 		},
 	}
-	a.out.Operations = append(a.out.Operations, out)
+	if odd != 0 {
+		out.DocumentPaths = []string{op.Path.Value}
+	}
+	key := op.Method + " " + oneSlash(path)
+	first := a.variants[key]
+	if first == nil {
+		a.variants[key] = &variant{op: op, out: out}
+		a.out.Operations = append(a.out.Operations, out)
+	}
+	defer func() {
+		if first != nil {
+			a.merge(first, op, out, odd)
+		} else if odd != 0 {
+			a.odd(op, odd)
+		}
+	}()
 	a.route(op, out)
 	a.secure(op, out)
 	if !out.Security.GetDisabled() && a.certificateSuffices(op) {
@@ -558,10 +577,10 @@ func (c *compiler) conflicts() {
 		}
 		shapes := make(map[string]template)
 		for _, t := range a.templates {
-			shapes[t.path.Value] = t
+			shapes[t.same] = t
 		}
 		for _, op := range a.out.Operations {
-			t, ok := shapes[op.Path]
+			t, ok := shapes[oneSlash(op.Path)]
 			if !ok {
 				continue
 			}
@@ -581,14 +600,17 @@ func (c *compiler) conflicts() {
 func (a *api) shapes() {
 	methods := make(map[string][]string)
 	for _, op := range a.doc.Operations {
-		methods[op.Path.Value] = append(methods[op.Path.Value], op.Method)
+		path, _ := matched(op.Path.Value)
+		if same := oneSlash(path); !slices.Contains(methods[same], op.Method) {
+			methods[same] = append(methods[same], op.Method)
+		}
 	}
 	shapes := make(map[string]template) // the first of each
 	claims := make(map[string]template) // by method and shape
 	for _, t := range a.templates {
 		var before template
 		var both []string
-		for _, m := range methods[t.path.Value] {
+		for _, m := range methods[t.same] {
 			key := m + " " + t.shape
 			first, taken := claims[key]
 			switch {

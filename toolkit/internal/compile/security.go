@@ -86,7 +86,7 @@ func clausesOf(alternatives [][]requirement) (clauses [][]string, ok bool) {
 		var own [][]string
 		for _, r := range alt {
 			if len(r.scopes) > 0 {
-				own = append(own, r.scopes)
+				own = append(own, union(nil, r.scopes))
 			}
 		}
 		if i == 0 {
@@ -99,7 +99,7 @@ func clausesOf(alternatives [][]requirement) (clauses [][]string, ok bool) {
 				product = append(product, union(have, more))
 			}
 		}
-		clauses = product
+		clauses = absorb(product)
 		if len(clauses) > maxClauses {
 			return nil, false
 		}
@@ -136,6 +136,27 @@ func (a *api) certificates(op *spec.Operation, alternatives [][]requirement) [][
 }
 
 const maxClauses = 16
+
+// absorb leaves out clauses that others make needless: who meets "a" meets
+// "a or b". What is left has the same meaning, and the order of the rest. Without
+// it Google's definitions, which write each scope once for each of two schemes,
+// would have two to the power of their scopes.
+func absorb(clauses [][]string) [][]string {
+	var kept [][]string
+	for i, c := range clauses {
+		needless := slices.ContainsFunc(clauses[:i], func(other []string) bool { return subset(other, c) }) ||
+			slices.ContainsFunc(clauses[i+1:], func(other []string) bool { return len(other) < len(c) && subset(other, c) })
+		if !needless {
+			kept = append(kept, c)
+		}
+	}
+	return kept
+}
+
+// subset reports whether all of a is in b.
+func subset(a, b []string) bool {
+	return !slices.ContainsFunc(a, func(s string) bool { return !slices.Contains(b, s) })
+}
 
 // scopesLost says that the operation's own security, which names no scopes, has
 // taken the place of the API's, which does. OpenAPI has it so; WSO2 3.x took the

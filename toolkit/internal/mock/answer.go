@@ -118,6 +118,9 @@ func (d document) find(op *artifactpb.Operation) (item, described map[string]any
 	if item = d.object(paths[path]); item == nil {
 		item = d.object(paths[op.GetPath()])
 	}
+	if written := op.GetDocumentPaths(); item == nil && len(written) > 0 {
+		item = d.object(paths[written[0]])
+	}
 	return item, d.object(item[strings.ToLower(op.GetMethod())])
 }
 

@@ -7,6 +7,7 @@
 package project
 
 import (
+	"bytes"
 	"cmp"
 	"crypto/sha256"
 	"errors"
@@ -168,11 +169,14 @@ func (p *Project) Peek(name string) ([]byte, error) {
 	}
 	defer f.Close()
 	// One byte more than allowed is enough for the reader to refuse it.
-	data, err := io.ReadAll(io.LimitReader(f, tree.MaxSize+1))
-	if err != nil {
+	var data bytes.Buffer
+	if info.Size() <= tree.MaxSize {
+		data.Grow(int(info.Size()) + bytes.MinRead)
+	}
+	if _, err := data.ReadFrom(io.LimitReader(f, tree.MaxSize+1)); err != nil {
 		return nil, reason(err)
 	}
-	return data, nil
+	return data.Bytes(), nil
 }
 
 // Sources are the files that were read, sorted by name.

@@ -23,6 +23,7 @@ type files struct {
 
 type file struct {
 	name       string
+	size       int
 	root       *tree.Node // nil if it could not be read
 	referenced bool       // a $ref leads into it
 	anchors    map[string]*tree.Node
@@ -41,6 +42,7 @@ func (fs *files) load(name string, at diag.At) *file {
 		fs.missing(name, err, at)
 		return f
 	}
+	f.size = len(data)
 	f.root = tree.Parse(name, data, fs.diags)
 	return f
 }

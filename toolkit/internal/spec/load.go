@@ -2,6 +2,7 @@ package spec
 
 import (
 	"fmt"
+	"path"
 	"slices"
 	"strings"
 
@@ -123,7 +124,7 @@ func load(fs *files, f *file, l *diag.List) *Document {
 	if kind == Swagger20 {
 		root = c.convert(root)
 	}
-	doc.JSON = root.AppendJSON(nil)
+	doc.JSON = root.AppendJSON(make([]byte, 0, f.size+f.size/8))
 	return doc
 }
 
@@ -143,10 +144,18 @@ func (c *checker) info(doc *Document) {
 		}
 		n := info.Get(name)
 		if n == nil || n.Text == "" {
-			if n == nil || n.Kind == tree.Null || n.Kind == tree.String {
+			*to = Text{At: info.At("info")}
+			switch {
+			case n != nil && n.Kind != tree.Null && n.Kind != tree.String: // said already
+			case name == "title":
+				// Some real definitions have none. A name nobody else has does no
+				// harm, and the file's is the one that the author knows it by.
+				to.Value = strings.TrimSuffix(path.Base(doc.File), path.Ext(doc.File))
+				c.diags.Warnf(info.At("info"), `"title" is missing: the API is called %q, after its file`, to.Value)
+				info.Set(name, &tree.Node{Kind: tree.String, Text: to.Value, Line: info.Line, Col: info.Col, File: info.File})
+			default:
 				c.diags.Errorf(info.At("info"), "%q is missing", name)
 			}
-			*to = Text{At: info.At("info")}
 			continue
 		}
 		*to = Text{n.Text, n.At("info." + name)}
@@ -174,17 +183,17 @@ func (c *checker) paths(doc *Document, r *reader) {
 	var top *place
 	top = top.key("paths")
 	for i, item := range paths.Items {
-		path := paths.Keys[i].Name
-		if !strings.HasPrefix(path, "/") {
+		key := paths.Keys[i].Name
+		if !strings.HasPrefix(key, "/") {
 			continue
 		}
-		p := top.key(path)
+		p := top.key(key)
 		at := paths.KeyAt(i, p.String())
 		for _, op := range c.operations(item, f) {
 			place := p.key(op.method)
 			o := &Operation{
 				Method: strings.ToUpper(op.method),
-				Path:   Text{path, at},
+				Path:   Text{key, at},
 				At:     op.item.KeyAt(op.item.Find(op.method), place.String()),
 			}
 			if id := op.node.Get("operationId"); id != nil {
@@ -254,15 +263,15 @@ func (c *checker) servers(doc *Document, root *tree.Node) []Server {
 		}
 		return strings.TrimSpace(n.Text)
 	}
-	path := text(base)
-	if path != "" && path[0] != '/' {
-		path = "/" + path
+	prefix := text(base)
+	if prefix != "" && prefix[0] != '/' {
+		prefix = "/" + prefix
 	}
 	if text(host) == "" {
-		if path == "" {
+		if prefix == "" {
 			return nil
 		}
-		return []Server{{URL: path, At: base.At("basePath")}}
+		return []Server{{URL: prefix, At: base.At("basePath")}}
 	}
 	// The schemes are ways to one host: of two ways the safe one is taken, not
 	// both in turn.
@@ -288,7 +297,7 @@ func (c *checker) servers(doc *Document, root *tree.Node) []Server {
 		}
 		name, _, _ = strings.Cut(name, "/")
 	}
-	return []Server{{URL: scheme + "://" + name + path, At: host.At("host")}}
+	return []Server{{URL: scheme + "://" + name + prefix, At: host.At("host")}}
 }
 
 func (c *checker) serverList(n *tree.Node, p *place) []Server {
@@ -310,9 +319,28 @@ func (c *checker) serverList(n *tree.Node, p *place) []Server {
 		}
 		s := Server{At: u.At(p.key("url").String())}
 		s.URL, s.Unresolved = expand(strings.TrimSpace(u.Text), item.Get("variables"))
+		if rest, name, ok := placeholder(s.URL); ok && s.Unresolved == "" {
+			c.diags.WarnHint(s.At, "give the variable a real value as its default", "the host of the server %q is not known: %q stands for itself; only its path counts", s.URL, "{"+name+"}")
+			s.URL = rest
+		}
 		list = append(list, s)
 	}
 	return list
+}
+
+// placeholder recognises a server whose host is still a template after the
+// variables' defaults were put in, since their defaults are templates
+// ("accountName: {default: "{accountName}"}"). It names no host, so it is what a
+// relative server is: a path.
+func placeholder(url string) (rest, name string, ok bool) {
+	scheme, after, absolute := strings.Cut(url, "//")
+	if !absolute || scheme != "" && !strings.HasSuffix(scheme, ":") {
+		return "", "", false
+	}
+	host, rest, _ := strings.Cut(after, "/")
+	_, name, open := strings.Cut(scheme+host, "{")
+	name, _, closed := strings.Cut(name, "}")
+	return "/" + rest, name, open && closed
 }
 
 // expand puts the defaults of server variables in.
