@@ -31,7 +31,7 @@ import (
 
 const (
 	// MaxDefinition bounds a definition's size: what is larger could not be
-	// built. The largest public ones are near 20 MiB.
+	// built. The largest public one has 47 MB.
 	MaxDefinition = tree.MaxSize
 	// maxRedirects is what browsers and net/http's own default allow.
 	maxRedirects = 10

@@ -210,7 +210,7 @@ func TestDownloadRefused(t *testing.T) {
 					return
 				}
 			}
-		}, "larger than 32 MiB"},
+		}, "larger than 64 MiB"},
 		{"cut", func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Content-Length", "1000")
 			fmt.Fprint(w, minimal)
