@@ -35,13 +35,39 @@ func write(t testing.TB, path, s string) {
 
 // What an operator reads when something is wrong, to the letter.
 func TestErrors(t *testing.T) {
+	for _, tt := range mistakes() {
+		t.Run(tt.name, func(t *testing.T) {
+			o := conf.Options{Set: tt.set, Environ: tt.env, Dev: tt.dev}
+			inFolder(t, tt.file)
+			if tt.file != "" {
+				o.Path = "micro-gw.conf"
+			}
+			c, err := conf.Load(o)
+			if err == nil {
+				var b strings.Builder
+				c.Print(&b, conf.Text)
+				t.Fatalf("loaded:\n%s\nwant error:\n%s", b.String(), tt.want)
+			}
+			if c != nil {
+				t.Error("a Config beside an error")
+			}
+			if err.Error() != tt.want {
+				t.Errorf("got:\n%s\nwant:\n%s", err, tt.want)
+			}
+		})
+	}
+}
+
+type mistake struct {
+	name, file string
+	set, env   []string
+	dev        bool
+	want       string
+}
+
+func mistakes() []mistake {
 	const issuer = "[[jwtTokenConfig]]\nissuer = \"i\"\n"
-	tests := []struct {
-		name, file string
-		set, env   []string
-		dev        bool
-		want       string
-	}{
+	return []mistake{
 		// Names.
 		{name: "misspelt key", file: "[listenerConfig]\n  htpPort = 9090\n",
 			want: "runtime: micro-gw.conf:2:3: listenerConfig.htpPort: unknown key\n\thint: did you mean listenerConfig.httpPort?"},
@@ -269,27 +295,6 @@ func TestErrors(t *testing.T) {
 				"runtime: env caching_enabled: caching.enabled: \"x\" is not true or false\n" +
 				"runtime: -e: nope: unknown key\n" +
 				"runtime: -e: listenerConfig.host: \" \" is neither an address nor a host name"},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			o := conf.Options{Set: tt.set, Environ: tt.env, Dev: tt.dev}
-			inFolder(t, tt.file)
-			if tt.file != "" {
-				o.Path = "micro-gw.conf"
-			}
-			c, err := conf.Load(o)
-			if err == nil {
-				var b strings.Builder
-				c.Print(&b, conf.Text)
-				t.Fatalf("loaded:\n%s\nwant error:\n%s", b.String(), tt.want)
-			}
-			if c != nil {
-				t.Error("a Config beside an error")
-			}
-			if err.Error() != tt.want {
-				t.Errorf("got:\n%s\nwant:\n%s", err, tt.want)
-			}
-		})
 	}
 }
 

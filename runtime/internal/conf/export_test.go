@@ -21,3 +21,23 @@ func Names() []string {
 	}
 	return all
 }
+
+// Types returns the type of each key that has an effect, by its name.
+func Types() map[string]string {
+	all := map[string]string{}
+	for _, k := range configKeys {
+		for _, n := range append([]string{k.name}, k.old...) {
+			all[n] = k.codec.typ
+		}
+	}
+	for _, k := range issuerKeys {
+		all[issuerTable+"."+k.name] = k.codec.typ
+	}
+	return all
+}
+
+// LoadAlone is Load without looking at what values are together.
+func LoadAlone(o Options) error {
+	_, err := load(o, false)
+	return err
+}

@@ -34,7 +34,7 @@ const (
 )
 
 var configKeys = []key[Config]{
-	{"listenerConfig.host", nil, "3.0", stringOf(func(c *Config) *string { return &c.Listener.Host }, checkHost),
+	{"listenerConfig.host", nil, "3.0", stringOf(func(c *Config) *string { return &c.Listener.Host }, isHost),
 		"Address or name the API ports are bound to."},
 	{"listenerConfig.httpPort", nil, "3.0", portOf(func(c *Config) *int { return &c.Listener.HTTPPort }),
 		"Port without TLS. `-1`: none. `0`: one that is free."},
@@ -83,7 +83,7 @@ var configKeys = []key[Config]{
 	{"mutualSSLConfig.ciphers", nil, "3.0", tlsCiphers(),
 		"Cipher suites for TLS 1.2, by the names of Java or IANA. Weak ones are left out, and refused if they are all there is."},
 
-	{"admin.address", nil, "", stringOf(func(c *Config) *string { return &c.Admin.Address }, checkAddress),
+	{"admin.address", nil, "", stringOf(func(c *Config) *string { return &c.Admin.Address }, isAddress),
 		"Address and port of `/health`, `/ready`, `/version` and `/routes`. Empty: none. Whoever reaches it sees every route."},
 
 	{"httpClients.connectTimeout", nil, "", durationOf(minTimeout, maxTimeout, func(c *Config) *time.Duration { return &c.Upstream.ConnectTimeout }),
@@ -107,7 +107,7 @@ var configKeys = []key[Config]{
 	{"httpClients.responseLimits.maxEntityBodySize", nil, "3.2.3", limitOf("bytes", func(c *Config) *int64 { return &c.Upstream.ResponseLimits.MaxEntityBodySize }),
 		"Largest response body of an upstream; a larger one is answered 502. `-1`: no limit."},
 
-	{"authConfig.authorizationHeader", nil, "3.0", stringOf(func(c *Config) *string { return &c.Auth.Header }, checkField),
+	{"authConfig.authorizationHeader", nil, "3.0", stringOf(func(c *Config) *string { return &c.Auth.Header }, isField),
 		"Header field that holds the credential. `x-wso2-auth-header` in a definition wins."},
 	{"authConfig.removeAuthHeaderFromOutMessage", nil, "3.0", boolOf(func(c *Config) *bool { return &c.Auth.RemoveHeader }),
 		"Whether that field is kept from the upstream."},
@@ -119,7 +119,7 @@ var configKeys = []key[Config]{
 	{"caching.tokenCacheCapacity", []string{"caching.tokenCache.capacity"}, "3.1", intOf(1, 10_000_000, "tokens", func(c *Config) *int { return &c.TokenCache.Capacity }),
 		"How many tokens are remembered. (WSO2's comment says MB; it was entries there, too.)"},
 
-	{"server.header", nil, "3.1.1", stringOf(func(c *Config) *string { return &c.Server.Header }, checkFieldValue),
+	{"server.header", nil, "3.1.1", stringOf(func(c *Config) *string { return &c.Server.Header }, isFieldValue),
 		"Value of `Server` in the gateway's own answers; empty: none. An upstream's is passed on as it is."},
 	{"server.timestampSkew", []string{"keyManager.timestampSkew"}, "3.2", millisOf(0, 10*time.Minute, func(c *Config) *time.Duration { return &c.Server.TimestampSkew }),
 		"How far the clock of an issuer may differ, for `exp` and `nbf`. `jwtTokenConfig.leeway` wins."},
@@ -146,23 +146,39 @@ var configKeys = []key[Config]{
 const issuerTable = "jwtTokenConfig"
 
 var issuerKeys = []key[Issuer]{
-	{"issuer", nil, "3.0", stringOf(func(i *Issuer) *string { return &i.Issuer }, nil),
+	{"issuer", nil, "3.0", stringOf(func(i *Issuer) *string { return &i.Issuer }, anything),
 		"What a token's `iss` must be, to the letter."},
 	{"audience", nil, "3.0", audience(),
 		"What a token's `aud` must be or hold: a string, or a list of which one will do. Absent: not checked, and warned of."},
-	{"certificateAlias", nil, "3.0", stringOf(func(i *Issuer) *string { return &i.CertificateAlias }, nil),
+	{"certificateAlias", nil, "3.0", stringOf(func(i *Issuer) *string { return &i.CertificateAlias }, anything),
 		"Alias of the issuer's certificate in `listenerConfig.trustStorePath`."},
-	{"jwksURL", nil, "3.2", stringOf(func(i *Issuer) *string { return &i.JWKSURL }, checkJWKS),
+	{"jwksURL", nil, "3.2", stringOf(func(i *Issuer) *string { return &i.JWKSURL }, isJWKS),
 		"URL of the issuer's key set; if it is there, `certificateAlias` is not used."},
 	{"publicKeyFile", nil, "", fileOf(func(i *Issuer) *string { return &i.PublicKeyFile }),
 		"PEM file with the issuer's public key or certificate."},
 	{"algorithm", nil, "", choiceOf([]string{"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"}, func(i *Issuer) *string { return &i.Algorithm }),
 		"The one signature algorithm of `publicKeyFile` or `certificateAlias`. Absent: RS256, RS384 or RS512 with an RSA key, the curve's own with others. The keys behind `jwksURL` say their own."},
-	{"consumerKeyClaim", nil, "3.2", stringOf(func(i *Issuer) *string { return &i.ConsumerKeyClaim }, nil),
+	{"consumerKeyClaim", nil, "3.2", stringOf(func(i *Issuer) *string { return &i.ConsumerKeyClaim }, anything),
 		"Claim that holds the client's key. Empty: `azp`, else `client_id`."},
 	{"leeway", nil, "", durationOf(0, 10*time.Minute, func(i *Issuer) *time.Duration { return &i.Leeway }),
 		"How far this issuer's clock may differ, for `exp` and `nbf`. Absent: `server.timestampSkew`."},
 }
+
+var (
+	isHost    = rule{checkHost, textShape("^" + hostName + "$")}
+	isAddress = rule{checkAddress, textShape(`^$|^(` + dnsName + `|\[[0-9A-Fa-f:.]+(%[^\]]+)?\])?:` + portNumber + "$")}
+	isField   = rule{checkField, func() *shape {
+		var all []string
+		for _, f := range noCredential {
+			all = append(all, anyCase(f))
+		}
+		s := textShape("^[-!#$%&'*+.^_`|~0-9A-Za-z]+$")
+		s.Not = textShape("^(" + strings.Join(all, "|") + ")$")
+		return s
+	}()}
+	isFieldValue = rule{checkFieldValue, textShape("^([!-~]([ -~]*[!-~])?)?$")}
+	isJWKS       = rule{checkJWKS, textShape("^$|^" + urlPattern + "$")}
+)
 
 func checkHost(s string) string {
 	if s == "" {
@@ -194,6 +210,9 @@ func checkAddress(s string) string {
 	return checkHost(host)
 }
 
+// noCredential are fields that a credential cannot be in.
+var noCredential = []string{"host", "content-length", "transfer-encoding", "connection", "te", "trailer", "upgrade", "keep-alive", "expect", "cookie"}
+
 // checkField wants a field name (RFC 9110, section 5.1: a token).
 func checkField(s string) string {
 	for i := range len(s) {
@@ -202,10 +221,10 @@ func checkField(s string) string {
 			return fmt.Sprintf("%q is not a header field's name", s)
 		}
 	}
-	switch strings.ToLower(s) {
-	case "":
+	switch {
+	case s == "":
 		return "empty"
-	case "host", "content-length", "transfer-encoding", "connection", "te", "trailer", "upgrade", "keep-alive", "expect", "cookie":
+	case slices.Contains(noCredential, strings.ToLower(s)):
 		return fmt.Sprintf("%q is a field that a credential cannot be in", s)
 	}
 	return ""
@@ -267,7 +286,7 @@ func checkJWKS(s string) string {
 // those who open it.
 func fileOf[T any](p func(*T) *string) codec[T] {
 	return codec[T]{
-		typ:  "file",
+		typ: "file", shape: textShape(""),
 		path: true,
 		set: func(t *T, v value) string {
 			s, bad := v.file()
@@ -298,7 +317,7 @@ func checkFile(path string) string {
 // outFileOf is a file that is made if need be.
 func outFileOf[T any](p func(*T) *string) codec[T] {
 	return codec[T]{
-		typ:  "file",
+		typ: "file", shape: textShape("^[^\x00]+$"),
 		path: true,
 		set: func(t *T, v value) string {
 			s, bad := v.file()
@@ -319,7 +338,7 @@ func outFileOf[T any](p func(*T) *string) codec[T] {
 
 func proxies() codec[Config] {
 	return codec[Config]{
-		typ: "list of networks",
+		typ: "list of networks", shape: listShape(`(`+ipv4+`|`+ipv6+`)(/[0-9]{1,3})?`, ""),
 		set: func(c *Config, v value) string {
 			all, bad := v.strings()
 			if bad != "" {
@@ -358,7 +377,7 @@ func proxies() codec[Config] {
 
 func protocolName() codec[Config] {
 	return codec[Config]{
-		typ: "TLS",
+		typ: "TLS", shape: wordsShape([]string{"TLS"}),
 		set: func(_ *Config, v value) string {
 			s, bad := v.string()
 			if bad == "" && !strings.EqualFold(s, "TLS") {
@@ -380,8 +399,15 @@ var tlsVersionNames = []struct {
 }
 
 func tlsVersions() codec[Config] {
+	var all, good []string
+	for _, v := range tlsVersionNames {
+		all = append(all, anyCase(v.name))
+		if v.id != 0 {
+			good = append(good, anyCase(v.name))
+		}
+	}
 	return codec[Config]{
-		typ: "list of strings",
+		typ: "list of strings", shape: listShape(strings.Join(all, "|"), strings.Join(good, "|")),
 		set: func(c *Config, v value) string {
 			all, bad := v.strings()
 			if bad != "" {
@@ -431,7 +457,7 @@ func tlsVersions() codec[Config] {
 
 func tlsCiphers() codec[Config] {
 	return codec[Config]{
-		typ: "list of strings",
+		typ: "list of strings", shape: listShape(`[tT][lL][sS]_[^,`+control+`]+|SSL_[^,`+control+`]*`, ""),
 		set: func(c *Config, v value) string {
 			all, bad := v.strings()
 			if bad != "" {
@@ -479,7 +505,7 @@ func tlsCiphers() codec[Config] {
 
 func audience() codec[Issuer] {
 	return codec[Issuer]{
-		typ: "string or list of strings",
+		typ: "string or list of strings", shape: &shape{AnyOf: []*shape{textShape(""), {Type: "array", Items: textShape("")}}},
 		set: func(i *Issuer, v value) string {
 			all := []string{v.s}
 			if v.kind != str { // a string of the file may hold commas of its own
@@ -516,7 +542,7 @@ func logLevel() codec[Config] {
 	}
 	c := choiceOf(names, func(s *string) *string { return s })
 	return codec[Config]{
-		typ: c.typ,
+		typ: c.typ, shape: c.shape,
 		set: func(t *Config, v value) string {
 			var name string
 			if bad := c.set(&name, v); bad != "" {

@@ -20,6 +20,14 @@ func TestReference(t *testing.T) {
 	golden(t, "../../../docs/conf.md", b.Bytes())
 }
 
+func TestJSONSchema(t *testing.T) {
+	var b bytes.Buffer
+	if err := conf.JSONSchema(&b); err != nil {
+		t.Fatal(err)
+	}
+	golden(t, "../../../schema/micro-gw.conf.schema.json", b.Bytes())
+}
+
 func golden(t *testing.T, path string, got []byte) {
 	t.Helper()
 	if *update {

@@ -80,8 +80,9 @@ func (o origin) compare(p origin) int {
 
 // A codec reads a key's value into its place in T, and back.
 type codec[T any] struct {
-	typ  string // for the reference
-	unit string
+	typ   string // for the reference
+	unit  string
+	shape *shape // for editors: no narrower than set
 	// set returns what is wrong, in words that go on after the key's name.
 	set func(*T, value) string
 	// get returns a bool, int64, string, []string or Secret.
@@ -195,7 +196,7 @@ func within(n, lo, hi int64, what string) string {
 
 func intOf[T any, N int | int64](lo, hi int64, unit string, p func(*T) *N) codec[T] {
 	return codec[T]{
-		typ: "integer", unit: unit,
+		typ: "integer", unit: unit, shape: numberShape(lo, hi),
 		set: func(t *T, v value) string {
 			n, bad := v.integer()
 			if bad == "" {
@@ -216,6 +217,7 @@ func limitOf[T any, N int | int64](unit string, p func(*T) *N) codec[T] {
 	if _, ok := any(N(0)).(int64); ok {
 		c = intOf(-1, math.MaxInt64, unit, p)
 	}
+	c.shape.Not = &shape{Enum: []any{0}}
 	set := c.set
 	c.set = func(t *T, v value) string {
 		bad := set(t, v)
@@ -229,7 +231,7 @@ func limitOf[T any, N int | int64](unit string, p func(*T) *N) codec[T] {
 
 func portOf[T any](p func(*T) *int) codec[T] {
 	return codec[T]{
-		typ: "port",
+		typ: "port", shape: numberShape(Off, 65535),
 		set: func(t *T, v value) string {
 			n, bad := v.integer()
 			if bad == "" && (n < Off || n > 65535) {
@@ -246,7 +248,7 @@ func portOf[T any](p func(*T) *int) codec[T] {
 
 func boolOf[T any](p func(*T) *bool) codec[T] {
 	return codec[T]{
-		typ: "boolean",
+		typ: "boolean", shape: &shape{Type: "boolean"},
 		set: func(t *T, v value) string {
 			b, bad := v.boolean()
 			if bad == "" {
@@ -258,13 +260,22 @@ func boolOf[T any](p func(*T) *bool) codec[T] {
 	}
 }
 
-func stringOf[T any](p func(*T) *string, check func(string) string) codec[T] {
+// A rule is what a string must be like.
+type rule struct {
+	check func(string) string // says what is wrong
+	shape *shape              // for editors: the same, or less
+}
+
+// anything is no rule.
+var anything = rule{func(string) string { return "" }, textShape("")}
+
+func stringOf[T any](p func(*T) *string, r rule) codec[T] {
 	return codec[T]{
-		typ: "string",
+		typ: "string", shape: r.shape,
 		set: func(t *T, v value) string {
 			s, bad := v.string()
-			if bad == "" && check != nil {
-				bad = check(s)
+			if bad == "" {
+				bad = r.check(s)
 			}
 			if bad == "" {
 				*p(t) = s
@@ -277,7 +288,7 @@ func stringOf[T any](p func(*T) *string, check func(string) string) codec[T] {
 
 func secretOf[T any](p func(*T) *Secret) codec[T] {
 	return codec[T]{
-		typ: "secret",
+		typ: "secret", shape: textShape(""),
 		set: func(t *T, v value) string {
 			s, bad := v.string()
 			if bad == "" {
@@ -292,7 +303,7 @@ func secretOf[T any](p func(*T) *Secret) codec[T] {
 // choiceOf is one of some words, in any letter case.
 func choiceOf[T any](words []string, p func(*T) *string) codec[T] {
 	c := codec[T]{
-		typ: strings.Join(words, ", "),
+		typ: strings.Join(words, ", "), shape: wordsShape(words),
 		set: func(t *T, v value) string {
 			s, bad := v.string()
 			if bad != "" {
@@ -313,8 +324,12 @@ func choiceOf[T any](words []string, p func(*T) *string) codec[T] {
 
 // durationOf is one of our own keys: a string with a unit.
 func durationOf[T any](lo, hi time.Duration, p func(*T) *time.Duration) codec[T] {
+	s := textShape(durations)
+	if lo > 0 {
+		s.Not = textShape("^[^1-9]*$")
+	}
 	return codec[T]{
-		typ: "duration",
+		typ: "duration", shape: s,
 		set: func(t *T, v value) string {
 			d, bad := v.duration()
 			switch {
@@ -335,7 +350,7 @@ func durationOf[T any](lo, hi time.Duration, p func(*T) *time.Duration) codec[T]
 // millisOf is one of WSO2's keys: a number of milliseconds.
 func millisOf[T any](lo, hi time.Duration, p func(*T) *time.Duration) codec[T] {
 	return codec[T]{
-		typ: "integer", unit: "milliseconds",
+		typ: "integer", unit: "milliseconds", shape: numberShape(lo.Milliseconds(), hi.Milliseconds()),
 		set: func(t *T, v value) string {
 			n, bad := v.integer()
 			if bad == "" {
