@@ -6,7 +6,13 @@ package schema
 
 import _ "embed"
 
-// Policy is the schema of policy.yaml.
+// Policy is the schema of policy.yaml. It is written by hand.
 //
 //go:embed policy.schema.json
 var Policy []byte
+
+// Conf is the schema of micro-gw.conf, as its keys stand in a TOML file. It is
+// made in runtime/internal/conf.
+//
+//go:embed micro-gw.conf.schema.json
+var Conf []byte

@@ -297,3 +297,24 @@ func TestSchemaRandom(t *testing.T) {
 		}
 	}
 }
+
+// The examples of the documentation are right.
+func TestDocumentation(t *testing.T) {
+	text, err := os.ReadFile("../../../docs/policies.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := compiled(t)
+	blocks := strings.Split(string(text), "```yaml\n")[1:]
+	for _, b := range blocks {
+		example, _, _ := strings.Cut(b, "```")
+		var l diag.List
+		if policies.Parse("policy.yaml", []byte(example), &l); len(l) > 0 {
+			t.Errorf("%s\n%v", example, l)
+		}
+		agree(t, s, example)
+	}
+	if len(blocks) == 0 {
+		t.Error("no examples")
+	}
+}

@@ -18,6 +18,7 @@ import (
 	"text/template"
 	"unicode"
 
+	"github.com/microgw/microgw/schema"
 	"github.com/microgw/microgw/toolkit/internal/devkey"
 	"github.com/microgw/microgw/toolkit/internal/fetch"
 )
@@ -176,6 +177,8 @@ func fill(dir, name, definition string, content []byte) error {
 	for path, data := range map[string][]byte{
 		Definitions + "/" + definition: content,
 		"policy.yaml":                  embedded("policy.yaml"),
+		// policy.yaml names it in its first line.
+		"conf/policy.schema.json": schema.Policy,
 		// Version control keeps no empty folders.
 		"interceptors/.keep": nil,
 		"conf/micro-gw.conf": expand("micro-gw.conf", readme),

@@ -52,6 +52,7 @@ func TestInit(t *testing.T) {
 		"shop/README.md",
 		"shop/api_definitions/petstore.yaml",
 		"shop/conf/micro-gw.conf",
+		"shop/conf/policy.schema.json",
 		"shop/interceptors/.keep",
 		"shop/policy.yaml",
 	}
