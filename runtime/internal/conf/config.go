@@ -32,6 +32,7 @@ type Config struct {
 	Upstream   Upstream
 	Auth       Auth
 	Issuers    []Issuer // whose tokens are accepted; the development issuer is never in it
+	Users      []User   // by name
 	TokenCache TokenCache
 	Server     Server
 	Shutdown   Shutdown

@@ -126,6 +126,13 @@ func mistakes() []mistake {
 		{name: "text for a boolean", set: []string{"caching.enabled=yes"},
 			want: "runtime: -e: caching.enabled: \"yes\" is not true or false"},
 
+		{name: "password in the clear", file: "[b7a.users.alice]\npassword = \"secret\"\n",
+			want: "runtime: micro-gw.conf:2:1: b7a.users.alice.password: not a password hash: want SHA-1 (40) or SHA-256 (64 hex digits), @sha256:{...}, @sha384:{...}, @sha512:{...}, bcrypt ($2b$...) or argon2id ($argon2id$...)"},
+		{name: "user without a password", file: "[b7a.users.alice]\nscopes = \"read\"\n",
+			want: "runtime: micro-gw.conf:2:1: b7a.users.alice: the user has no password"},
+		{name: "misspelt key of a user", file: "[b7a.users.alice]\npasword = \"x\"\n",
+			want: "runtime: micro-gw.conf:2:1: b7a.users.alice.pasword: unknown key\n\thint: known keys are password, scopes"},
+
 		// Ranges.
 		{name: "port", file: "[listenerConfig]\nhttpPort = 90900\n",
 			want: "runtime: micro-gw.conf:2:1: listenerConfig.httpPort: 90900 is not a port"},

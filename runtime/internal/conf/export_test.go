@@ -1,5 +1,7 @@
 package conf
 
+import "strings"
+
 // UnusedNames returns WSO2's keys that have no effect, for a test that each of
 // them is read.
 func UnusedNames() []string {
@@ -18,6 +20,13 @@ func Names() []string {
 	}
 	for _, k := range issuerKeys {
 		all = append(all, issuerTable+"."+k.name)
+	}
+	for _, r := range rowTables {
+		r.each(func(name string, old []string) {
+			for _, n := range append([]string{name}, old...) {
+				all = append(all, strings.NewReplacer(".#", "", "*", "somebody").Replace(r.pattern())+"."+n)
+			}
+		})
 	}
 	return all
 }

@@ -212,6 +212,8 @@ func (l *loader) readFile(data []byte) *document {
 		case under(unknown, s.name):
 		case s.solo && dynamic.MatchString(s.name):
 			l.override(s.name, s.v, s.at)
+		case keysOf(s.name) != "":
+			l.problem(s.at, s.name, "unknown key", "known keys are "+keysOf(s.name))
 		case known().isTable(s.name):
 			l.problem(s.at, s.name, "a table, not a key", "")
 		case dynamic.MatchString(last(s.name)):
@@ -291,6 +293,8 @@ func (l *loader) readCommandLine() {
 			l.assign(assignment{t, name, value{kind: text, s: v}, at})
 		case dynamic.MatchString(name):
 			l.override(name, value{kind: text, s: v}, at)
+		case keysOf(name) != "":
+			l.problem(at, name, "unknown key", "known keys are "+keysOf(name))
 		case known().isTable(name):
 			l.problem(at, name, "a table, not a key", "")
 		default:
@@ -438,6 +442,9 @@ func (l *loader) apply() {
 			}
 		}
 		l.c.Issuers = append(l.c.Issuers, issuer)
+	}
+	for _, r := range rowTables {
+		r.apply(l)
 	}
 	for _, a := range l.set {
 		if a.target.unused != nil {

@@ -93,6 +93,34 @@ func TestPrecedence(t *testing.T) {
 	}
 }
 
+const sha256OfSecret = "2bb80d537b1da3e38bd30361aa855686bde0eacd7162fef6a25fe97bf527a25b"
+
+// Users are told apart by their names, in all the ways that WSO2 writes them, and
+// their passwords do not show.
+func TestUsers(t *testing.T) {
+	inFolder(t, `
+["b7a.users"]
+["b7a.users.zoe"]
+password = "`+sha256OfSecret+`"
+[b7a.users.alice]
+password = "`+sha256OfSecret+`"
+scopes = "read, write"
+[b7a.users."a.b@c.test"]
+password = "`+sha256OfSecret+`"
+`)
+	c := mustLoad(t, conf.Options{Path: "micro-gw.conf", Set: []string{"b7a.users.alice.scopes=admin"}, Environ: []string{"b7a_users_bob_password=" + sha256OfSecret}})
+	var got []string
+	for _, u := range c.Users {
+		got = append(got, fmt.Sprintln(u.Name, u.Scopes, u.Password.Reveal() == sha256OfSecret))
+	}
+	if want := "a.b@c.test [] true alice [admin] true bob [] true zoe [] true"; strings.Join(strings.Fields(strings.Join(got, "")), " ") != want {
+		t.Errorf("got %q, want %q", strings.Join(got, " "), want)
+	}
+	if out := text(t, c); strings.Contains(out, sha256OfSecret) || !strings.Contains(out, `b7a.users.alice.scopes = ["admin"]`) || !strings.Contains(out, "env b7a_users_bob_password") {
+		t.Errorf("printed:\n%s", out)
+	}
+}
+
 // Every key that has an effect can come from each source, and the environment's
 // name is the key's with underscores.
 func TestEveryKey(t *testing.T) {
@@ -106,6 +134,7 @@ func TestEveryKey(t *testing.T) {
 		"listenerConfig.keyStorePassword": "p", "listenerConfig.keyStore.password": "p", "listenerConfig.trustStorePassword": "p", "listenerConfig.trustStore.password": "p",
 		"jwtTokenConfig.audience": "a", "jwtTokenConfig.certificateAlias": "x", "jwtTokenConfig.jwksURL": "https://i.example/jwks", "jwtTokenConfig.issuer": "i",
 		"jwtTokenConfig.consumerKeyClaim": "azp", "jwtTokenConfig.algorithm": "PS256",
+		"b7a.users.somebody.password": sha256OfSecret, "b7a.users.somebody.scopes": "read,write",
 	}
 	for _, name := range conf.Names() {
 		value, ok := values[name]
@@ -129,6 +158,8 @@ func TestEveryKey(t *testing.T) {
 			beside["listenerConfig.privateKeyFile"] = "key.pem"
 		case strings.HasSuffix(name, "privateKeyFile"):
 			beside["listenerConfig.certificateFile"] = "cert.pem"
+		case strings.HasPrefix(name, "b7a.users."):
+			beside["b7a.users.somebody.password"] = sha256OfSecret
 		case strings.HasPrefix(name, "jwtTokenConfig."):
 			beside["jwtTokenConfig.issuer"] = "i"
 			beside["listenerConfig.trustStorePath"] = "store.p12"
@@ -380,8 +411,8 @@ func TestWarnings(t *testing.T) {
 			want: []string{head + "-e: petstore_prod_0_etcdKey: etcd is not asked by this version; the URL beside the etcd key is used"}},
 		{name: "misspelt variable", env: []string{"listenerConfig_htpPort=1", "LANG=C", "api_key=x", "listenerconfig_httpPort=1", "PATH=/bin"},
 			want: []string{"env listenerConfig_htpPort: no such key; it has no effect; did you mean listenerConfig_httpPort?"}},
-		{name: "Basic users", set: issuer, env: []string{"b7a_users_alice_password=5BAA"},
-			want: []string{head + "env b7a_users_alice_password: b7a.users.alice.password: Basic authentication is not supported by this version; operations that name it need a token"}},
+		{name: "the user that WSO2 ships", set: issuer, env: []string{"b7a_users_generalUser1_password=5BAA61E4C9B93F3F0682250B6CF8331B7EE68FD8"},
+			want: []string{"env b7a_users_generalUser1_password: b7a.users.generalUser1.password: everybody knows this password: it is one that WSO2 ships, or the user's name"}},
 		{name: "traffic manager", set: append(issuer, "throttlingConfig.enabledGlobalTMEventPublishing=true"),
 			want: []string{"-e: throttlingConfig.enabledGlobalTMEventPublishing: no traffic manager is asked by this version: requests that it would turn away pass"}},
 		{name: "validation", set: append(issuer, "validationConfig.enableRequestValidation=true"),

@@ -14,6 +14,7 @@ type target struct {
 	config *key[Config]
 	issuer *key[Issuer]
 	index  int // of the issuer
+	row    *rowKey
 	unused *unused
 }
 
@@ -100,6 +101,15 @@ var known = sync.OnceValue(func() *names {
 		k := &issuerKeys[i]
 		add(issuerTable+".#."+k.name, target{issuer: k})
 	}
+	for _, r := range rowTables {
+		r.each(func(name string, old []string) {
+			k := &rowKey{rows: r, key: name}
+			add(r.pattern()+"."+name, target{row: k})
+			for _, o := range old {
+				add(r.pattern()+"."+o, target{row: k})
+			}
+		})
+	}
 	for i := range unusedKeys {
 		u := &unusedKeys[i]
 		add(u.name, target{unused: u})
@@ -145,6 +155,11 @@ func (t target) called(name string) target {
 	case t.issuer != nil:
 		t.name = name
 		t.index, _ = strconv.Atoi(strings.Split(name, ".")[1])
+	case t.row != nil:
+		t.name = name
+		k := *t.row
+		k.id = idOf(k.rows.pattern(), last(name), name)
+		t.row = &k
 	case t.unused != nil:
 		t.name = name
 	}

@@ -96,6 +96,9 @@ func (c *Config) lines() []line {
 			all = append(all, line{name, k.codec.get(&c.Issuers[i]), c.Source(name)})
 		}
 	}
+	for _, r := range rowTables {
+		all = append(all, r.lines(c)...)
+	}
 	return all
 }
 

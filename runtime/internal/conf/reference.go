@@ -98,6 +98,9 @@ func Reference(w io.Writer) error {
 		k := &issuerKeys[i]
 		referenceRow(&b, issuerTable+"."+k.name, k.old, k.codec.typ, k.codec.unit, "none", issuerTable+"_0_"+k.name, k.since, k.doc)
 	}
+	for _, r := range rowTables {
+		r.reference(&b)
+	}
 	b.WriteString(referenceOverrides)
 	b.WriteString(referenceUnused)
 	for i := range unusedKeys {

@@ -286,6 +286,20 @@ func stringOf[T any](p func(*T) *string, r rule) codec[T] {
 	}
 }
 
+func listOf[T any](p func(*T) *[]string) codec[T] {
+	return codec[T]{
+		typ: "list of strings",
+		set: func(t *T, v value) string {
+			all, bad := v.strings()
+			if bad == "" {
+				*p(t) = all
+			}
+			return bad
+		},
+		get: func(t *T) any { return append([]string{}, *p(t)...) },
+	}
+}
+
 func secretOf[T any](p func(*T) *Secret) codec[T] {
 	return codec[T]{
 		typ: "secret", shape: textShape(""),

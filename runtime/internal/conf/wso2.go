@@ -35,7 +35,6 @@ const (
 	noBackendJWT = "no token for upstreams is made by this version"
 	noDiscovery  = "etcd is not asked by this version; the URL beside the etcd key is used"
 	noMetrics    = "metrics and traces are not exported by this version; the admin port's /routes has counters"
-	noBasic      = "Basic authentication is not supported by this version; operations that name it need a token"
 	noValidation = "bodies are not validated against the definition by this version"
 	noEventHub   = "no event hub is listened to by this version"
 	noEviction   = "the cache clears its oldest entries by itself"
@@ -122,8 +121,6 @@ var unusedKeys = func() []unused {
 		refuse("3.2", noClientCert, "mutualSSLConfig.api.certificates.#."+n,
 			"is not supported by this version: the API would be open to who is not on the list")
 	}
-
-	add("3.0", noBasic, "b7a.users.*.", "password", "scopes")
 
 	for _, n := range []string{"enableRequestValidation", "enableResponseValidation"} {
 		warn("3.0", noValidation, "validationConfig."+n, noValidation+", although this asks for it", "false")

@@ -34,6 +34,7 @@ import (
 	"github.com/microgw/microgw/runtime/internal/conf"
 	"github.com/microgw/microgw/runtime/internal/engine"
 	"github.com/microgw/microgw/runtime/internal/http1"
+	"github.com/microgw/microgw/runtime/internal/policy/basic"
 	"github.com/microgw/microgw/runtime/internal/telemetry"
 	"github.com/microgw/microgw/runtime/internal/watchdog"
 )
@@ -99,6 +100,7 @@ type gateway struct {
 	access   *telemetry.AccessLog // nil if it is off
 	counters *telemetry.Counters
 	issuers  *issuers
+	users    basic.Users // nil: nobody
 	dog      *watchdog.Dog
 	engine   *engine.Engine
 	server   *http1.Server
@@ -133,6 +135,9 @@ func build(o Options, toServe bool) (_ *gateway, err error) {
 	if g.issuers, err = newIssuers(g.cfg, g.log); err != nil {
 		return nil, err
 	}
+	if g.users, err = newUsers(g.cfg.Users); err != nil {
+		return nil, err
+	}
 	g.dog = watchdog.New()
 	if toServe && g.cfg.AccessLog.Enabled {
 		if err := g.openAccessLog(); err != nil {
@@ -147,6 +152,26 @@ func build(o Options, toServe bool) (_ *gateway, err error) {
 	g.serve(first)
 	g.server = http1.NewServer(g.serverOptions())
 	return g, nil
+}
+
+// newUsers are those of the conf file.
+func newUsers(list []conf.User) (basic.Users, error) {
+	if len(list) == 0 {
+		return nil, nil
+	}
+	users := make([]basic.User, 0, len(list))
+	for _, u := range list {
+		h, err := basic.ParseHash(u.Password.Reveal())
+		if err != nil {
+			return nil, fmt.Errorf("b7a.users.%s.password: %w", u.Name, err)
+		}
+		users = append(users, basic.User{Name: u.Name, Hash: h, Scopes: u.Scopes})
+	}
+	f, err := basic.NewFile(users)
+	if err != nil {
+		return nil, fmt.Errorf("b7a.users: %w", err)
+	}
+	return f, nil
 }
 
 // close lets go of everything, in the reverse order of building. What is in

@@ -51,6 +51,7 @@ func (g *gateway) load() (*serving, error) {
 		Verifier:         verifier,
 		AuthHeader:       g.cfg.Auth.Header,
 		RemoveAuthHeader: g.cfg.Auth.RemoveHeader,
+		Users:            g.users,
 		Upstream:         g.upstreamOptions(),
 		Overrides:        g.cfg.Overrides,
 		Stray:            g.strayOverride,
