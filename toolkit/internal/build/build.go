@@ -14,6 +14,7 @@ import (
 	"github.com/microgw/microgw/schema/artifactpb"
 	"github.com/microgw/microgw/toolkit/internal/compile"
 	"github.com/microgw/microgw/toolkit/internal/diag"
+	"github.com/microgw/microgw/toolkit/internal/interceptor"
 	"github.com/microgw/microgw/toolkit/internal/policies"
 	"github.com/microgw/microgw/toolkit/internal/project"
 	"github.com/microgw/microgw/toolkit/internal/spec"
@@ -85,7 +86,14 @@ func Project(ctx context.Context, opts Options) (res Result, err error) {
 		return res, err
 	}
 	if len(names) == 0 {
-		l.ErrorHint(diag.At{File: "api_definitions"}, "put an OpenAPI definition (.yaml, .yml or .json) there", "nothing to build: no definitions")
+		hint := "put an OpenAPI definition (.yaml, .yml or .json) there"
+		if strays := p.Strays(); len(strays) > 0 {
+			hint = "move " + strays[0] + " there"
+		}
+		l.ErrorHint(diag.At{File: "api_definitions"}, hint, "nothing to build: no definitions")
+	}
+	if err := foreign(p, l); err != nil {
+		return res, err
 	}
 	limits, err := readPolicies(p, l)
 	if err != nil {
@@ -101,6 +109,9 @@ func Project(ctx context.Context, opts Options) (res Result, err error) {
 		Documents:       docs,
 		Policies:        limits,
 		DefaultEndpoint: endpoint,
+	}
+	if in.Interceptors, err = readInterceptors(p, docs, l); err != nil {
+		return res, err
 	}
 	for _, s := range p.Sources() {
 		in.Sources = append(in.Sources, compile.Source{Name: s.Name, SHA256: s.SHA256[:]})
@@ -121,6 +132,111 @@ func Project(ctx context.Context, opts Options) (res Result, err error) {
 		res.Artifact = a
 	}
 	return res, nil
+}
+
+// foreign says what of a project of WSO2 3.x has no effect here.
+func foreign(p *project.Project, l *diag.List) error {
+	grpc, extensions, services, err := p.Foreign()
+	if err != nil {
+		return err
+	}
+	if len(grpc) > 0 {
+		l.Warnf(diag.At{File: grpc[0]}, "gRPC definitions are not built by this version")
+	}
+	if len(extensions) > 0 {
+		l.Notef(diag.At{File: extensions[0]}, "code of WSO2's extension points is not run")
+	}
+	if len(services) > 0 {
+		l.Notef(diag.At{File: services[0]}, "services beside the APIs are not built")
+	}
+	return nil
+}
+
+// readInterceptors reads what the definitions' interceptors may be, if they name
+// any. Files that have one of them become sources of the build.
+func readInterceptors(p *project.Project, docs []*spec.Document, l *diag.List) (*interceptor.Library, error) {
+	var refs []interceptor.Ref
+	seen := make(map[interceptor.Ref]bool)
+	classes := false
+	add := func(x spec.RouteExtensions) {
+		for _, name := range []*spec.Text{x.Request, x.Response} {
+			if name == nil {
+				continue
+			}
+			if ref, problem, _ := interceptor.Parse(name.Value); problem == "" && ref.Kind != interceptor.Hub && !seen[ref] {
+				seen[ref] = true
+				refs = append(refs, ref)
+				classes = classes || ref.Kind == interceptor.Class
+			}
+		}
+	}
+	for _, doc := range docs {
+		add(doc.Extensions.RouteExtensions)
+		for _, op := range doc.Operations {
+			add(op.PathItem)
+			add(op.Extensions.RouteExtensions)
+		}
+	}
+	if len(refs) == 0 {
+		return nil, nil
+	}
+	lib := new(interceptor.Library)
+	files, err := p.Interceptors()
+	if err != nil {
+		return nil, err
+	}
+	for _, file := range files {
+		data, err := p.Peek(file)
+		if err == nil && len(data) > tree.MaxSize {
+			err = fmt.Errorf("the file is larger than %d MiB", tree.MaxSize>>20)
+		}
+		if err == nil {
+			err = lib.Add(file, data)
+		}
+		if err != nil {
+			l.Errorf(diag.At{File: file}, "%v", err)
+		}
+	}
+	if classes {
+		if err := readJARs(p, lib, l); err != nil {
+			return nil, err
+		}
+	}
+	for _, ref := range refs {
+		var used []string
+		if ref.Kind == interceptor.Class {
+			used = lib.JARs(ref.Name)
+		}
+		for _, f := range lib.Functions(ref.Name) {
+			if ref.Kind == interceptor.Function {
+				used = append(used, f.File)
+			}
+		}
+		for _, file := range used {
+			if err := p.Note(file); err != nil {
+				return nil, fmt.Errorf("%s: %w", file, err)
+			}
+		}
+	}
+	return lib, nil
+}
+
+func readJARs(p *project.Project, lib *interceptor.Library, l *diag.List) error {
+	files, err := p.JARs()
+	if err != nil {
+		return err
+	}
+	for _, file := range files {
+		f, size, err := p.Open(file)
+		if err == nil {
+			err = lib.AddJAR(file, f, size)
+			f.Close()
+		}
+		if err != nil {
+			l.Errorf(diag.At{File: file}, "%v", err)
+		}
+	}
+	return nil
 }
 
 func readPolicies(p *project.Project, l *diag.List) (*policies.File, error) {

@@ -47,7 +47,7 @@ func (t terminal) diagnostics(list diag.List, command string) {
 		_ = list.WriteText(t, command)
 		return
 	}
-	for _, d := range list {
+	for _, d := range list.Fold() {
 		colour := faint
 		switch d.Severity {
 		case diag.Error:

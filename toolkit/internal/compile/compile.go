@@ -6,8 +6,10 @@
 //   - Base path: x-wso2-basePath, else the path of the first server, else "/"
 //     with a warning.
 //   - Where an operation's calls go: its own x-wso2-production-endpoints, else
-//     the API's, else the servers of the operation or its path item, else the
-//     root's servers, else the default endpoint. Every absolute http or https
+//     its path's, else the API's, else the servers of the operation or its path
+//     item, else the root's servers, else the default endpoint. (That the API's
+//     extension beats the operation's servers is as in WSO2 3.0, which reads no
+//     servers; 3.1 has it the other way round. We warn.) Every absolute http or https
 //     server counts, and several are called in turn. A sandbox endpoint comes
 //     from extensions only, and an API that has nothing else does not get the
 //     default endpoint for production.
@@ -15,8 +17,9 @@
 //     calls go to the default endpoint: to its path if it has one, else to the
 //     server's path there. So http://127.0.0.1:9000 with the server /v2 becomes
 //     http://127.0.0.1:9000/v2, and http://127.0.0.1:9000/mock stays as it is.
-//   - An operation's own tier beats the API's; the API's fills those that have
-//     none, and counts for each on its own, as in WSO2 3.0.
+//   - An operation's own tier beats its path's and the API's; the API's fills
+//     those that have none, and counts for each on its own, as in WSO2 3.0.
+//   - Interceptors of the API and of the operation add up: see interceptors.go.
 //   - Security: see security.go.
 //
 // What an artifact carries but this version's runtime does not enforce is said
@@ -36,6 +39,7 @@ import (
 	"github.com/microgw/microgw/pkg/pathtmpl"
 	"github.com/microgw/microgw/schema/artifactpb"
 	"github.com/microgw/microgw/toolkit/internal/diag"
+	"github.com/microgw/microgw/toolkit/internal/interceptor"
 	"github.com/microgw/microgw/toolkit/internal/policies"
 	"github.com/microgw/microgw/toolkit/internal/spec"
 )
@@ -52,6 +56,9 @@ type Input struct {
 	Policies *policies.File
 	// DefaultEndpoint is empty, or a URL that spec.CheckURL accepts.
 	DefaultEndpoint string
+	// Interceptors are what names of interceptors may stand for; nil if no
+	// definition names one.
+	Interceptors *interceptor.Library
 	// DevelopmentKey is the public half of the project's development key, as a
 	// JWK; empty if it has none.
 	DevelopmentKey []byte
@@ -76,7 +83,8 @@ func Artifact(in Input, l *diag.List) *artifactpb.Artifact {
 		clusters:     make(map[string]uint32),
 		named:        make(map[string]named),
 		schemes:      make(map[string]uint32),
-		interceptors: make(map[string]bool),
+		interceptors: make(map[string]uint32),
+		modules:      make(map[string]uint32),
 	}
 	for i, s := range in.Sources {
 		c.sources[s.Name] = uint32(i)
@@ -109,7 +117,8 @@ type compiler struct {
 	clusters     map[string]uint32 // by identity, see cluster
 	named        map[string]named  // clusters by name and environment
 	schemes      map[string]uint32
-	interceptors map[string]bool
+	interceptors map[string]uint32 // by direction and name
+	modules      map[string]uint32 // by file
 }
 
 // api is what is known of one document while it is compiled.
@@ -119,8 +128,9 @@ type api struct {
 	out *artifactpb.Api
 
 	baseAt    diag.At
+	noBase    bool // nothing says where it is mounted
 	templates []template
-	carried   []feature
+	said      []repeated
 	endpoints map[string]*spec.NamedEndpoint
 	used      map[string]bool // entries of x-wso2-endpoints
 	reported  map[string]bool // messages that are the same for many operations
@@ -134,24 +144,29 @@ type template struct {
 	shape string
 }
 
-// feature counts the uses of what is carried but not enforced.
-type feature struct {
-	text  string
-	at    diag.At
-	count int
-	whole bool // said of the API, not of operations
+// repeated counts what would be said of many operations.
+type repeated struct {
+	severity diag.Severity
+	text     string
+	at       diag.At
+	count    int
+	whole    bool // said of the API, not of operations
 }
 
 // carry notes a use of something that is not enforced. The text says what it is
 // and what happens instead.
-func (a *api) carry(at diag.At, whole bool, text string) {
-	for i := range a.carried {
-		if a.carried[i].text == text {
-			a.carried[i].count++
+func (a *api) carry(at diag.At, whole bool, text string) { a.say(diag.Warning, at, whole, text) }
+
+// say reports something once per API, with the number of operations that it is
+// true of.
+func (a *api) say(s diag.Severity, at diag.At, whole bool, text string) {
+	for i := range a.said {
+		if a.said[i].text == text {
+			a.said[i].count++
 			return
 		}
 	}
-	a.carried = append(a.carried, feature{text: text, at: at, count: 1, whole: whole})
+	a.said = append(a.said, repeated{severity: s, text: text, at: at, count: 1, whole: whole})
 }
 
 // once reports whether a message is new to this API.
@@ -164,15 +179,16 @@ func (a *api) once(key string) bool {
 }
 
 func (a *api) flush() {
-	for _, f := range a.carried {
+	for _, r := range a.said {
+		text := r.text
 		switch {
-		case f.whole, f.count == 1:
-			a.c.diags.Warnf(f.at, "%s", f.text)
-		case f.count == 2:
-			a.c.diags.Warnf(f.at, "%s (here and in one more operation)", f.text)
+		case r.whole, r.count == 1:
+		case r.count == 2:
+			text += " (here and in one more operation)"
 		default:
-			a.c.diags.Warnf(f.at, "%s (here and in %d more operations)", f.text, f.count-1)
+			text += fmt.Sprintf(" (here and in %d more operations)", r.count-1)
 		}
+		a.c.diags.Report(r.severity, r.at, "", text)
 	}
 }
 
@@ -315,13 +331,13 @@ func (a *api) settings() {
 			a.carry(cache.At, true, "response caching is not done by this version: every call goes to the upstream")
 		}
 	}
-	for _, name := range []*spec.Text{x.Request, x.Response} {
+	// There may be no operation, but a name that stands for nothing is wrong all
+	// the same.
+	for d, name := range []*spec.Text{interceptor.Request: x.Request, interceptor.Response: x.Response} {
 		if name != nil {
-			a.carry(name.At, true, "interceptors are not run by this version")
+			a.interceptor(name, interceptor.Direction(d), true)
 		}
 	}
-	a.interceptor(x.Request, artifactpb.InterceptorDirection_INTERCEPTOR_DIRECTION_REQUEST)
-	a.interceptor(x.Response, artifactpb.InterceptorDirection_INTERCEPTOR_DIRECTION_RESPONSE)
 }
 
 // optional checks that a token may only be left out where a client certificate
@@ -347,18 +363,6 @@ func (a *api) certificateSuffices(op *spec.Operation) bool {
 	return false
 }
 
-func (a *api) interceptor(name *spec.Text, d artifactpb.InterceptorDirection) {
-	if name == nil {
-		return
-	}
-	key := d.String() + name.Value
-	if a.c.interceptors[key] {
-		return
-	}
-	a.c.interceptors[key] = true
-	a.c.out.Interceptors = append(a.c.out.Interceptors, &artifactpb.Interceptor{Name: name.Value, Direction: d})
-}
-
 // basePath decides where the API is mounted.
 func (a *api) basePath() {
 	raw := ""
@@ -373,7 +377,7 @@ func (a *api) basePath() {
 	case len(a.doc.Servers) > 0:
 		s := a.doc.Servers[0]
 		a.baseAt = s.At
-		if s.Unresolved != "" {
+		if s.Problem != "" {
 			a.unresolved(s)
 			return
 		}
@@ -389,11 +393,7 @@ func (a *api) basePath() {
 	default:
 		a.baseAt = a.doc.At
 		a.out.BasePath = "/"
-		hint := "add x-wso2-basePath or servers"
-		if a.doc.Dialect == spec.Swagger20 {
-			hint = "add x-wso2-basePath or basePath"
-		}
-		a.c.diags.WarnHint(a.doc.At, hint, "no base path: the API is mounted at \"/\"")
+		a.noBase = true
 		return
 	}
 	path := strings.TrimRight(raw, "/")
@@ -430,7 +430,7 @@ func syntax(err error) string {
 
 func (a *api) unresolved(s spec.Server) {
 	if a.once("unresolved" + s.At.String()) {
-		a.c.diags.Errorf(s.At, "the server variable %q has no default", s.Unresolved)
+		a.c.diags.ErrorHint(s.At, s.Hint, "%s", s.Problem)
 	}
 }
 
@@ -442,8 +442,9 @@ func (a *api) operations() {
 			known[same] = true
 			t, err := pathtmpl.Parse(path)
 			if err != nil {
-				a.c.diags.Errorf(op.Path.At, "%s", syntax(err))
+				a.c.diags.ErrorHint(op.Path.At, pathHint(op.Path.Value), "%s", syntax(err))
 			} else {
+				a.foreignStyle(op.Path)
 				a.templates = append(a.templates, template{op.Path, same, t, t.Shape()})
 			}
 		}
@@ -453,8 +454,43 @@ func (a *api) operations() {
 		}
 		a.operation(op)
 	}
+	// Without servers there is neither a base path nor an endpoint; one message
+	// is enough for one cause.
+	if a.noBase && !a.reported["no endpoint"] {
+		hint := "add x-wso2-basePath or servers"
+		if a.doc.Dialect == spec.Swagger20 {
+			hint = "add x-wso2-basePath or basePath"
+		}
+		a.c.diags.WarnHint(a.doc.At, hint, "no base path: the API is mounted at \"/\"")
+	}
 	if len(a.out.Operations) == 0 && !a.c.diags.HasErrors() {
 		a.c.diags.Warnf(a.doc.At, "the API has no operations")
+	}
+}
+
+// pathHint says how to write what WSO2 and other gateways write in another way.
+func pathHint(path string) string {
+	if before, ok := strings.CutSuffix(strings.TrimSuffix(path, "/"), "*"); ok && !strings.HasSuffix(before, "/") && !strings.ContainsAny(before, "*{}") {
+		// WSO2 takes it for a prefix, of what exactly its versions do not agree.
+		return fmt.Sprintf("write %q for what goes on within the segment, %q for what is below it", before+"{rest}", before+"/*")
+	}
+	return ""
+}
+
+// foreignStyle warns about templates in the manner of web frameworks, which are
+// literals here.
+func (a *api) foreignStyle(path spec.Text) {
+	for _, segment := range strings.Split(path.Value, "/") {
+		name := ""
+		switch {
+		case strings.HasPrefix(segment, ":"):
+			name = segment[1:]
+		case strings.HasPrefix(segment, "<") && strings.HasSuffix(segment, ">"):
+			name = segment[1 : len(segment)-1]
+		}
+		if name != "" && !strings.ContainsAny(name, "{}<>:*") {
+			a.c.diags.WarnHint(path.At, fmt.Sprintf("write %q for a parameter", "{"+name+"}"), "%q stands for itself", segment)
+		}
 	}
 }
 
@@ -488,25 +524,19 @@ func (a *api) operation(op *spec.Operation) {
 		out.Security.Optional = true
 	}
 	out.ThrottlePolicy = a.tier(op)
-	x := op.Extensions
-	for _, name := range []*spec.Text{x.Request, x.Response} {
-		if name != nil {
-			a.carry(name.At, false, "interceptors are not run by this version")
-		}
-	}
-	a.interceptor(x.Request, artifactpb.InterceptorDirection_INTERCEPTOR_DIRECTION_REQUEST)
-	a.interceptor(x.Response, artifactpb.InterceptorDirection_INTERCEPTOR_DIRECTION_RESPONSE)
+	a.interceptors(op, out)
 }
 
-// tier is the operation's throttling policy as an index plus one.
+// tier is the throttling policy that holds for the operation, as an index plus
+// one.
 func (a *api) tier(op *spec.Operation) uint32 {
-	own, api := op.Extensions.Tier, a.doc.Extensions.Tier
-	if own != nil && api != nil && own.Value != api.Value && a.once("both tiers") {
-		a.c.diags.Notef(own.At, "it takes the place of the API's tier %q here", api.Value)
-	}
-	t := cmp.Or(own, api)
+	own, item, api := op.Extensions.Tier, op.PathItem.Tier, a.doc.Extensions.Tier
+	t := cmp.Or(own, item, api)
 	if t == nil {
 		return 0
+	}
+	if t != api && api != nil && t.Value != api.Value {
+		a.say(diag.Note, t.At, false, fmt.Sprintf("it takes the place of the API's tier %q here, as in WSO2 3.0; in 3.1 and later the API's does", api.Value))
 	}
 	i := a.policy(t)
 	if i > 0 {

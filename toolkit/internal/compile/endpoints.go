@@ -18,23 +18,29 @@ const (
 	sandbox    = artifactpb.Environment_ENVIRONMENT_SANDBOX
 )
 
-// route decides where an operation's calls go.
+// route decides where an operation's calls go: of the operation, its path and
+// the API the nearest that says something about an environment.
 func (a *api) route(op *spec.Operation, out *artifactpb.Operation) {
-	own, api := op.Extensions, a.doc.Extensions
-	switch {
-	case own.Production != nil:
-		out.ProductionCluster = a.extension(own.Production, out.Id, production, false)
-	case api.Production != nil:
-		out.ProductionCluster = a.extension(api.Production, out.Id, production, true)
+	own, item, api := op.Extensions, op.PathItem, a.doc.Extensions
+	choose := func(env artifactpb.Environment, own, item, api *spec.EndpointRef) uint32 {
+		switch {
+		case own != nil:
+			return a.extension(own, out.Id, env, false)
+		case item != nil:
+			return a.extension(item, op.Path.Value, env, false)
+		case api != nil:
+			return a.extension(api, out.Id, env, true)
+		}
+		return 0
 	}
+	out.ProductionCluster = choose(production, own.Production, item.Production, api.Production)
+	out.SandboxCluster = choose(sandbox, own.Sandbox, item.Sandbox, api.Sandbox)
 	switch {
-	case own.Sandbox != nil:
-		out.SandboxCluster = a.extension(own.Sandbox, out.Id, sandbox, false)
-	case api.Sandbox != nil:
-		out.SandboxCluster = a.extension(api.Sandbox, out.Id, sandbox, true)
-	}
-	if own.Production == nil && api.Production == nil {
+	case own.Production != nil, item.Production != nil:
+	case api.Production == nil:
 		out.ProductionCluster = a.fromServers(op, out)
+	case usable(op.Servers):
+		a.say(diag.Warning, op.Servers[0].At, false, "it is not called: the API's x-wso2-production-endpoints is, as in WSO2 3.0; 3.1 and later call the server")
 	}
 }
 
@@ -42,7 +48,7 @@ func (a *api) fromServers(op *spec.Operation, out *artifactpb.Operation) uint32 
 	// An API that has a sandbox only must not be called in production; the
 	// default endpoint is for those that name nothing.
 	fallback := a.c.in.DefaultEndpoint
-	onlySandbox := op.Extensions.Sandbox != nil || a.doc.Extensions.Sandbox != nil
+	onlySandbox := op.Extensions.Sandbox != nil || op.PathItem.Sandbox != nil || a.doc.Extensions.Sandbox != nil
 	if onlySandbox {
 		fallback = ""
 	}
@@ -75,8 +81,9 @@ func (a *api) fromServers(op *spec.Operation, out *artifactpb.Operation) uint32 
 func (a *api) noEndpoint(op *spec.Operation, out *artifactpb.Operation) {
 	more := 0
 	for _, other := range a.doc.Operations {
-		x := other.Extensions
-		if other != op && other.Method != "TRACE" && x.Production == nil && x.Sandbox == nil && !usable(other.Servers) {
+		x, item := other.Extensions, other.PathItem
+		named := x.Production != nil || x.Sandbox != nil || item.Production != nil || item.Sandbox != nil
+		if other != op && other.Method != "TRACE" && !named && !usable(other.Servers) {
 			more++
 		}
 	}
@@ -95,7 +102,7 @@ func (a *api) noEndpoint(op *spec.Operation, out *artifactpb.Operation) {
 
 func usable(servers []spec.Server) bool {
 	for _, s := range servers {
-		if _, problem, _ := spec.CheckURL(s.URL); problem == "" {
+		if _, problem, _ := spec.CheckURL(s.URL); s.Problem == "" && problem == "" {
 			return true
 		}
 	}
@@ -109,7 +116,7 @@ func (a *api) servers(servers []spec.Server, name, whose, fallback string) (uint
 	cluster := &artifactpb.Cluster{Name: name, Environment: production}
 	relative := ""
 	for _, s := range servers {
-		if s.Unresolved != "" {
+		if s.Problem != "" {
 			a.unresolved(s)
 			return 0, false
 		}
@@ -230,6 +237,9 @@ func (a *api) extension(ref *spec.EndpointRef, id string, env artifactpb.Environ
 	switch {
 	case len(urls) == 1:
 		c.Balance = artifactpb.Balance_BALANCE_SINGLE
+		if t := e.Type; (t.Value == "failover" || t.Value == "load_balance") && a.once("one of "+t.At.String()) {
+			a.c.diags.Notef(t.At, "there is one URL only: all calls go to it")
+		}
 	case e.Type.Value == "http":
 		c.Balance = artifactpb.Balance_BALANCE_SINGLE
 		if a.once("single" + e.Type.At.String()) {

@@ -190,9 +190,11 @@ func (l *List) Sort() {
 //
 //	build: petstore.yaml:7:7: paths./pet/{petId}.get: x-wso2-throttling-tier: no policy "10kPerMn" in policy.yaml
 //		hint: did you mean "10kPerMin"?
+//
+// What repeats without end is counted instead, see Fold.
 func (l List) WriteText(w io.Writer, command string) error {
 	var b strings.Builder
-	for _, d := range l {
+	for _, d := range l.Fold() {
 		fmt.Fprintf(&b, "%s: %s\n", command, printable(d.String()))
 		if d.Hint != "" {
 			fmt.Fprintf(&b, "\thint: %s\n", printable(d.Hint))

@@ -2,6 +2,7 @@ package diag_test
 
 import (
 	"bytes"
+	"math/rand/v2"
 	"strings"
 	"testing"
 
@@ -74,5 +75,93 @@ func TestNearest(t *testing.T) {
 		if got := diag.Nearest(word, names); got != want {
 			t.Errorf("%q: got %q, want %q", word, got, want)
 		}
+	}
+}
+
+// The band that is looked at changes no distance: the nearest is the one that
+// the whole table gives.
+func TestNearestLooksFarEnough(t *testing.T) {
+	rnd := rand.New(rand.NewPCG(1, 2))
+	word := func() string {
+		b := make([]byte, rnd.IntN(14))
+		for i := range b {
+			b[i] = "abAB-_"[rnd.IntN(6)]
+		}
+		return string(b)
+	}
+	for range 20_000 {
+		a, b := word(), word()
+		want := ""
+		if d := wholeTable(a, b); d <= max(1, min(len(a), len(b))/3) {
+			want = b
+		}
+		if got := diag.Nearest(a, []string{b}); got != want {
+			t.Fatalf("%q and %q: got %q, want %q", a, b, got, want)
+		}
+	}
+}
+
+func wholeTable(a, b string) int {
+	fold := func(s string) string { return strings.ToLower(strings.ReplaceAll(s, "_", "-")) }
+	a, b = fold(a), fold(b)
+	d := make([][]int, len(a)+1)
+	for i := range d {
+		d[i] = make([]int, len(b)+1)
+		for j := range d[i] {
+			switch {
+			case i == 0 || j == 0:
+				d[i][j] = i + j
+				continue
+			case a[i-1] == b[j-1]:
+				d[i][j] = d[i-1][j-1]
+			default:
+				d[i][j] = d[i-1][j-1] + 1
+			}
+			d[i][j] = min(d[i][j], d[i-1][j]+1, d[i][j-1]+1)
+			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
+				d[i][j] = min(d[i][j], d[i-2][j-2]+1)
+			}
+		}
+	}
+	return d[len(a)][len(b)]
+}
+
+func TestNearestAllocatesNothing(t *testing.T) {
+	names := []string{"x-wso2-base_Path", "x-wso2-cors"}
+	if n := testing.AllocsPerRun(100, func() { diag.Nearest("X-WSO2-base_pth", names) }); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
+// A list without end is counted for people; programs get all of it.
+func TestFold(t *testing.T) {
+	var l diag.List
+	for i := range 10_000 {
+		l.ErrorHint(diag.At{File: "a.yaml", Line: i + 1, Column: 1}, "a hint", "no policy \"t\\\"%d\" in line %d", i, i)
+	}
+	for i := range 21 {
+		l.Warnf(diag.At{File: "a.yaml", Line: 20_000 + i, Column: 1}, "this and that")
+	}
+	l.Errorf(diag.At{File: "b.yaml", Line: 1, Column: 1}, `no policy "x" in line 1`)
+	var got bytes.Buffer
+	if err := l.WriteText(&got, "build"); err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.Split(strings.TrimSuffix(got.String(), "\n"), "\n")
+	if len(lines) != 20*2+1+21+1 {
+		t.Fatalf("%d lines:\n%s", len(lines), got.String())
+	}
+	if want := `build: a.yaml:20:1: no policy "t\"19" in line 19`; lines[38] != want {
+		t.Errorf("got %s, want %s", lines[38], want)
+	}
+	if want := `build: a.yaml: ... and 9980 more like the one in line 20`; lines[40] != want {
+		t.Errorf("got %s, want %s", lines[40], want)
+	}
+	got.Reset()
+	if err := l.WriteJSON(&got); err != nil {
+		t.Fatal(err)
+	}
+	if n := strings.Count(got.String(), `"message"`); n != len(l) {
+		t.Errorf("%d messages in JSON, want %d", n, len(l))
 	}
 }

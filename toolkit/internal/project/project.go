@@ -82,38 +82,90 @@ func (p *Project) Close() error { return p.root.Close() }
 func (p *Project) Definitions() ([]string, error) {
 	var files []string
 	for _, folder := range definitionFolders {
-		if _, err := p.root.Stat(folder); errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
-		err := fs.WalkDir(p.root.FS(), folder, func(name string, d fs.DirEntry, err error) error {
-			if err != nil {
-				return err
-			}
-			if strings.HasPrefix(d.Name(), ".") && name != folder {
-				if d.IsDir() {
-					return fs.SkipDir
-				}
-				return nil
-			}
-			switch path.Ext(name) {
-			case ".yaml", ".yml", ".json":
-			default:
-				return nil
-			}
-			// A link counts as what it leads to. One that leads out of the
-			// project, or nowhere, fails when it is read.
-			if info, err := p.root.Stat(name); err == nil && !info.Mode().IsRegular() {
-				return nil
-			}
-			if len(files) == maxFiles {
-				return fmt.Errorf("more than %d definitions", maxFiles)
-			}
-			files = append(files, name)
-			return nil
-		})
+		found, err := p.files(folder, ".yaml", ".yml", ".json")
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", folder, err)
+			return nil, err
 		}
+		files = append(files, found...)
+	}
+	slices.Sort(files)
+	return files, nil
+}
+
+// Strays are the files beside the folders that may be definitions in the wrong
+// place, sorted.
+func (p *Project) Strays() []string {
+	entries, err := fs.ReadDir(p.root.FS(), ".")
+	if err != nil {
+		return nil
+	}
+	var files []string
+	for _, e := range entries {
+		switch ext := strings.ToLower(path.Ext(e.Name())); {
+		case e.IsDir(), slices.Contains(policyFiles, e.Name()), strings.HasPrefix(e.Name(), "."):
+		case ext == ".yaml", ext == ".yml", ext == ".json":
+			files = append(files, e.Name())
+		}
+	}
+	return files
+}
+
+// Interceptors lists the files that may have interceptors, sorted by path:
+// WebAssembly modules, and Ballerina source of projects of WSO2 3.x.
+func (p *Project) Interceptors() ([]string, error) { return p.files("interceptors", ".bal", ".wasm") }
+
+// JARs lists the archives of Java classes, sorted by path.
+func (p *Project) JARs() ([]string, error) { return p.files("lib", ".jar") }
+
+// Foreign lists files that WSO2 3.x made use of and we do not, by folder. A
+// project that comes from there has them, and its owner should know.
+func (p *Project) Foreign() (grpc, extensions, services []string, err error) {
+	for _, f := range []struct {
+		to  *[]string
+		dir string
+		ext string
+	}{{&grpc, "grpc_definitions", ".proto"}, {&extensions, "extensions", ".bal"}, {&services, "services", ".bal"}} {
+		if *f.to, err = p.files(f.dir, f.ext); err != nil {
+			return nil, nil, nil, err
+		}
+	}
+	return grpc, extensions, services, nil
+}
+
+// files lists the regular files of a folder that have one of the extensions, in
+// any case, sub-folders included, sorted by path. A folder that is not there has
+// none.
+func (p *Project) files(folder string, extensions ...string) ([]string, error) {
+	if _, err := p.root.Stat(folder); errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	var files []string
+	err := fs.WalkDir(p.root.FS(), folder, func(name string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if strings.HasPrefix(d.Name(), ".") && name != folder {
+			if d.IsDir() {
+				return fs.SkipDir
+			}
+			return nil
+		}
+		if !slices.Contains(extensions, strings.ToLower(path.Ext(name))) {
+			return nil
+		}
+		// A link counts as what it leads to. One that leads out of the
+		// project, or nowhere, fails when it is read.
+		if info, err := p.root.Stat(name); err == nil && !info.Mode().IsRegular() {
+			return nil
+		}
+		if len(files) == maxFiles {
+			return fmt.Errorf("more than %d files", maxFiles)
+		}
+		files = append(files, name)
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", folder, err)
 	}
 	slices.Sort(files)
 	return files, nil
@@ -146,37 +198,65 @@ func (p *Project) Read(name string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	return data, p.note(name, sha256.Sum256(data))
+}
+
+func (p *Project) note(name string, sum [sha256.Size]byte) error {
 	if _, again := p.read[name]; !again && len(p.read) >= maxFiles {
-		return nil, fmt.Errorf("more than %d files", maxFiles)
+		return fmt.Errorf("more than %d files", maxFiles)
 	}
-	p.read[name] = Source{Name: name, SHA256: sha256.Sum256(data)}
-	return data, nil
+	p.read[name] = Source{Name: name, SHA256: sum}
+	return nil
+}
+
+// Note notes a file as a source of the build without having all of it in memory
+// at once.
+func (p *Project) Note(name string) error {
+	f, _, err := p.Open(name)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	h := sha256.New()
+	if _, err := io.Copy(h, f); err != nil {
+		return reason(err)
+	}
+	return p.note(name, [sha256.Size]byte(h.Sum(nil)))
 }
 
 // Peek reads a file without noting it as a source.
 func (p *Project) Peek(name string) ([]byte, error) {
-	// Opening a pipe or a device could wait for ever.
-	info, err := p.root.Stat(name)
+	f, size, err := p.Open(name)
 	if err != nil {
-		return nil, reason(err)
-	}
-	if !info.Mode().IsRegular() {
-		return nil, errors.New("not a regular file")
-	}
-	f, err := p.root.Open(name)
-	if err != nil {
-		return nil, reason(err)
+		return nil, err
 	}
 	defer f.Close()
 	// One byte more than allowed is enough for the reader to refuse it.
 	var data bytes.Buffer
-	if info.Size() <= tree.MaxSize {
-		data.Grow(int(info.Size()) + bytes.MinRead)
+	if size <= tree.MaxSize {
+		data.Grow(int(size) + bytes.MinRead)
 	}
 	if _, err := data.ReadFrom(io.LimitReader(f, tree.MaxSize+1)); err != nil {
 		return nil, reason(err)
 	}
 	return data.Bytes(), nil
+}
+
+// Open opens a file of the project, and says how long it is.
+func (p *Project) Open(name string) (*os.File, int64, error) {
+	// Opening a pipe or a device could wait for ever.
+	info, err := p.root.Stat(name)
+	if err != nil {
+		return nil, 0, reason(err)
+	}
+	if !info.Mode().IsRegular() {
+		return nil, 0, errors.New("not a regular file")
+	}
+	f, err := p.root.Open(name)
+	if err != nil {
+		return nil, 0, reason(err)
+	}
+	return f, info.Size(), nil
 }
 
 // Sources are the files that were read, sorted by name.

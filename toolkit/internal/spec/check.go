@@ -62,6 +62,9 @@ type checker struct {
 	looped  map[*tree.Node]bool // $ref nodes of a loop already reported
 	outside bool                // a $ref leads to another file
 	repeats map[repeat]*repetition
+	said    map[string]bool     // notes about extensions at path items, by name
+	ids     map[string]diag.At  // operationIds
+	items   map[*tree.Node]bool // path items whose parameters were checked
 }
 
 // visit is an object that was walked by a table. One node may stand for several
@@ -83,18 +86,23 @@ type pending struct {
 type repeat struct{ object, key, what string }
 
 type repetition struct {
-	at    diag.At
-	hint  string
-	count int
+	severity diag.Severity
+	at       diag.At
+	hint     string
+	count    int
 }
 
 // again reports a warning once for all its occurrences: real definitions repeat
 // a mistake a hundred times, and authors should not have to look for the others
 // between them.
 func (c *checker) again(object, key, what string, at func() diag.At, hint string) {
+	c.count(diag.Warning, object, key, what, at, hint)
+}
+
+func (c *checker) count(s diag.Severity, object, key, what string, at func() diag.At, hint string) {
 	r := repeat{object, key, what}
 	if c.repeats[r] == nil {
-		c.repeats[r] = &repetition{at: at(), hint: hint}
+		c.repeats[r] = &repetition{severity: s, at: at(), hint: hint}
 	}
 	c.repeats[r].count++
 }
@@ -112,7 +120,7 @@ func (c *checker) flush() {
 		case r.count > 2:
 			msg += fmt.Sprintf(" (and %d more like it)", r.count-1)
 		}
-		c.diags.WarnHint(r.at, r.hint, "%s", msg)
+		c.diags.Report(r.severity, r.at, r.hint, msg)
 	}
 }
 
@@ -126,7 +134,6 @@ func (c *checker) check() {
 			c.object(next.node, next.object, pointerPlace(next.file.root, next.pointer), next.file)
 		}
 	}
-	c.flush()
 }
 
 // pointerPlace is a JSON pointer as a place.

@@ -84,15 +84,20 @@ type Operation struct {
 	Servers    []Server
 	Security   *Security
 	Extensions OperationExtensions
+	// PathItem are the extensions of the path item: they hold where the
+	// operation has none of its own.
+	PathItem RouteExtensions
 }
 
 // A Server is an entry of "servers".
 type Server struct {
 	// URL with the variables' defaults put in.
 	URL string
-	// Unresolved names a variable that has no default; URL is of no use then.
-	Unresolved string
-	At         diag.At
+	// Problem says what is wrong with the variables, and Hint what to do; URL is
+	// of no use then.
+	Problem string
+	Hint    string
+	At      diag.At
 }
 
 // Security is a "security" list: any of its alternatives suffices.
@@ -140,15 +145,21 @@ type SecurityScheme struct {
 	URL    string   // of OpenID Connect's discovery document
 }
 
+// RouteExtensions are what the root, a path item and an operation may have. The
+// lower level beats the higher.
+type RouteExtensions struct {
+	Production *EndpointRef
+	Sandbox    *EndpointRef
+	Tier       *Text
+	Request    *Text // interceptors
+	Response   *Text
+}
+
 // APIExtensions are the extensions at the root.
 type APIExtensions struct {
-	BasePath    *Text // empty if it was wrong
-	Production  *EndpointRef
-	Sandbox     *EndpointRef
+	RouteExtensions
+	BasePath    *Text           // empty if it was wrong
 	Endpoints   []NamedEndpoint // x-wso2-endpoints
-	Tier        *Text
-	Request     *Text // interceptors
-	Response    *Text
 	CORS        *CORS
 	AuthHeader  *Text
 	Disable     *Flag
@@ -161,11 +172,7 @@ type APIExtensions struct {
 
 // OperationExtensions are the extensions of an operation.
 type OperationExtensions struct {
-	Production  *EndpointRef
-	Sandbox     *EndpointRef
-	Tier        *Text
-	Request     *Text
-	Response    *Text
+	RouteExtensions
 	Disable     *Flag
 	Application *ApplicationSecurity
 	Scope       *Text // x-scope

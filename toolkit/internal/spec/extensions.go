@@ -1,6 +1,7 @@
 package spec
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"net/textproto"
@@ -14,15 +15,18 @@ import (
 	"github.com/microgw/microgw/toolkit/internal/tree"
 )
 
-// Where each extension is read. "A" is the root, "O" an operation.
+// Where each extension is read: "A" is the root, "P" a path item, "O" an
+// operation. WSO2 3.x reads nothing at path items. We do where the value may as
+// well be written at each of the path's operations, but not what opens them: who
+// put that there has had closed operations so far.
 var extensions = map[string]string{
 	"x-wso2-basePath":             "A",
-	"x-wso2-production-endpoints": "AO",
-	"x-wso2-sandbox-endpoints":    "AO",
+	"x-wso2-production-endpoints": "APO",
+	"x-wso2-sandbox-endpoints":    "APO",
 	"x-wso2-endpoints":            "A",
-	"x-wso2-throttling-tier":      "AO",
-	"x-wso2-request-interceptor":  "AO",
-	"x-wso2-response-interceptor": "AO",
+	"x-wso2-throttling-tier":      "APO",
+	"x-wso2-request-interceptor":  "APO",
+	"x-wso2-response-interceptor": "APO",
 	"x-wso2-cors":                 "A",
 	"x-wso2-auth-header":          "A",
 	"x-wso2-disable-security":     "AO",
@@ -31,16 +35,32 @@ var extensions = map[string]string{
 	"x-wso2-transports":           "A",
 	"x-wso2-owner":                "A",
 	"x-wso2-response-cache":       "A",
+	// API Manager's.
+	"x-throttling-tier": "APO",
+	"x-scope":           "O",
+	"x-auth-type":       "O",
+}
+
+// foreign are extensions that API Manager and its later gateways write into
+// definitions, and that WSO2 3.x does not read either.
+var foreign = map[string]string{
+	"x-wso2-security":       "API Manager's own list of scopes",
+	"x-wso2-label":          "API Manager's label of gateways",
+	"x-wso2-api-key-header": "a setting of API Manager 4",
 }
 
 var extensionNames = func() []string {
 	var names []string
 	for name := range extensions {
-		names = append(names, name)
+		if ours(name) {
+			names = append(names, name)
+		}
 	}
 	slices.Sort(names)
 	return names
 }()
+
+const prefix = "x-wso2-"
 
 // isExtension reports whether a key is an extension, or was meant to be one of
 // ours: "X-WSO2-cors" must not pass as nothing.
@@ -48,44 +68,94 @@ func isExtension(name string) bool {
 	return strings.HasPrefix(name, "x-") || ours(name)
 }
 
-// ours reports whether a key looks like one of WSO2's.
+// ours reports whether a key looks like one of WSO2's, slips of the finger in
+// the first part included: "x_wso2_cors", "x-ws02-cors", "X-WOS2-cors".
 func ours(name string) bool {
-	return len(name) >= 5 && strings.EqualFold(name[:5], "x-wso") || len(name) >= 5 && strings.EqualFold(name[:5], "x_wso")
+	if len(name) < 5 || name[0] != 'x' && name[0] != 'X' || name[1] != '-' && name[1] != '_' {
+		return false
+	}
+	if strings.EqualFold(name[2:5], "wso") {
+		return true
+	}
+	vendor := name[2:]
+	if i := strings.IndexAny(vendor, "-_"); i >= 0 {
+		vendor = vendor[:i]
+	}
+	// "x-iso2" is somebody else's.
+	return (vendor != "" && vendor[0]|0x20 == 'w') && diag.Nearest(vendor, []string{"wso2"}) != ""
 }
 
 // extension checks the name of an extension and the level it stands at. Their
 // values are read by document.
 func (c *checker) extension(o *object, n *tree.Node, i int, p *place) {
 	name := n.Keys[i].Name
+	levels, known := extensions[name]
+	level := map[string]string{"Root": "A", "PathItem": "P", "Operation": "O"}[o.name]
 	if !ours(name) {
+		// Whoever else may call something x-scope; at these places it is API
+		// Manager's.
+		if known && level != "" && !strings.Contains(levels, level) {
+			c.again(o.name, name, "it is read at operations only: it is ignored", func() diag.At { return n.KeyAt(i, p.key(name).String()) }, "")
+		}
 		return
 	}
 	at := n.KeyAt(i, p.key(name).String())
-	levels, known := extensions[name]
-	switch {
-	case name == "x-wso2-security" && o.name == "Root":
-		c.diags.Warnf(at, "API Manager's own list of scopes: it is ignored")
+	switch what := foreign[name]; {
+	case what != "":
+		c.again(o.name, name, what+": it is ignored", func() diag.At { return at }, "")
 	case !known:
 		c.diags.ErrorHint(n.KeyAt(i, p.String()), nearestExtension(name), "unknown extension %q", name)
-	case o.name == "Root" && strings.Contains(levels, "A"), o.name == "Operation" && strings.Contains(levels, "O"):
+	case level != "" && strings.Contains(levels, level):
+		if where := p.unrouted(); where != "" {
+			c.again(o.name, name, where+" are not routed: it is ignored", func() diag.At { return at }, "")
+		} else if level == "P" {
+			c.pathItem(at, name)
+		}
 	case levels == "A":
 		c.diags.ErrorHint(at, "move it to the top level of the definition", "it is read at the top level only")
+	case level == "P":
+		c.diags.ErrorHint(at, "move it to the top level of the definition or into operations", "it is not read at a path")
 	default:
 		c.diags.ErrorHint(at, "move it to the top level of the definition or into operations", "it is not read here")
 	}
 }
 
+// pathItem says what is unusual about an extension there.
+func (c *checker) pathItem(at diag.At, name string) {
+	if c.said == nil {
+		c.said = make(map[string]bool)
+	}
+	if !c.said[name] {
+		c.said[name] = true
+		c.diags.Notef(at, "it holds for the operations of the path that have none of their own; WSO2 3.x does not read it here")
+	}
+}
+
+// unrouted is what the place belongs to that is part of a definition but not of
+// the API: "webhooks" or "callbacks"; or "".
+func (p *place) unrouted() string {
+	for ; p != nil; p = p.up {
+		if p.name == "callbacks" || p.name == "webhooks" && p.up == nil {
+			return p.name
+		}
+	}
+	return ""
+}
+
 // nearestExtension is a hint. The prefix that all have in common is no sign of
 // likeness.
 func nearestExtension(name string) string {
-	const prefix = "x-wso2-"
-	if len(name) < len(prefix) || !strings.EqualFold(name[:len(prefix)], prefix) {
+	i := strings.IndexAny(name[2:], "-_")
+	if i < 0 {
 		return diag.DidYouMean(name, extensionNames)
 	}
-	for _, known := range extensionNames {
-		if diag.Nearest(name[len(prefix):], []string{known[len(prefix):]}) != "" {
-			return fmt.Sprintf("did you mean %q?", known)
-		}
+	rest := name[2+i+1:]
+	rests := make([]string, len(extensionNames))
+	for i, known := range extensionNames {
+		rests[i] = known[len(prefix):]
+	}
+	if near := diag.Nearest(rest, rests); near != "" {
+		return fmt.Sprintf("did you mean %q?", prefix+near)
 	}
 	return ""
 }
@@ -217,6 +287,67 @@ func (r *reader) members(n *tree.Node, p *place, known map[string]func(*tree.Nod
 	return true
 }
 
+func (r *reader) basePath(n *tree.Node, p *place) *Text {
+	t := r.text(n, p)
+	if t != nil && strings.Contains(t.Value, "://") {
+		hint := ""
+		if u, err := url.Parse(t.Value); err == nil && u.Path != "" {
+			hint = fmt.Sprintf("write %q", u.Path)
+		}
+		r.diags.ErrorHint(t.At, hint, "%q is a URL, not a base path", t.Value)
+		return nil
+	}
+	return t
+}
+
+// missing reports an extension with nothing behind it, which may be a comment.
+func (r *reader) missing(n *tree.Node, i int, p *place) {
+	name, hint := n.Keys[i].Name, ""
+	if strings.HasSuffix(name, "-endpoints") {
+		hint = `put a value that begins with "#" in quotes: it is a comment otherwise`
+	}
+	r.diags.ErrorHint(n.KeyAt(i, p.String()), hint, "it has no value")
+}
+
+// route reads what the root, path items and operations may have. It returns
+// false if the extension is none of these.
+func (r *reader) route(n *tree.Node, i int, p *place, x *RouteExtensions) bool {
+	item := n.Items[i]
+	switch n.Keys[i].Name {
+	case "x-wso2-production-endpoints":
+		x.Production = r.endpointRef(item, p)
+	case "x-wso2-sandbox-endpoints":
+		x.Sandbox = r.endpointRef(item, p)
+	case "x-wso2-throttling-tier":
+		x.Tier = r.text(item, p)
+	case "x-throttling-tier":
+		// API Manager's is there in every exported definition; who writes ours
+		// beside it means ours.
+		if other := n.Get("x-wso2-throttling-tier"); other == nil {
+			x.Tier = r.text(item, p)
+		} else if other.Kind != tree.Null && other.Text != item.Text {
+			r.diags.Notef(r.at(item, p), "x-wso2-throttling-tier (%s) takes its place", other.Describe())
+		}
+	case "x-wso2-request-interceptor":
+		x.Request = r.interceptor(item, p)
+	case "x-wso2-response-interceptor":
+		x.Response = r.interceptor(item, p)
+	default:
+		return false
+	}
+	return true
+}
+
+// interceptor reads the name of one. Gateways that came after WSO2 3.x have an
+// object here.
+func (r *reader) interceptor(n *tree.Node, p *place) *Text {
+	if n.Kind == tree.Object && n.Get("serviceURL") != nil {
+		r.diags.ErrorHint(r.at(n, p), "name a function, or java:CLASS", "an interceptor that is a service of its own is not supported")
+		return nil
+	}
+	return r.text(n, p)
+}
+
 // root reads the extensions of the root.
 func (r *reader) root(n *tree.Node) APIExtensions {
 	var x APIExtensions
@@ -225,12 +356,15 @@ func (r *reader) root(n *tree.Node) APIExtensions {
 		var p *place
 		p = p.key(name)
 		if item.Kind == tree.Null {
-			if _, known := extensions[name]; known {
-				r.diags.Errorf(n.KeyAt(i, p.String()), "it has no value")
+			if strings.Contains(extensions[name], "A") {
+				r.missing(n, i, p)
 			}
 			if name == "x-wso2-basePath" {
 				x.BasePath = &Text{At: r.at(item, p)}
 			}
+			continue
+		}
+		if r.route(n, i, p, &x.RouteExtensions) {
 			continue
 		}
 		switch name {
@@ -238,27 +372,13 @@ func (r *reader) root(n *tree.Node) APIExtensions {
 			if item.Kind != tree.String {
 				r.want("a string", item, p)
 			} else {
-				x.BasePath = r.text(item, p)
+				x.BasePath = r.basePath(item, p)
 			}
 			if x.BasePath == nil {
 				x.BasePath = &Text{At: r.at(item, p)}
 			}
-		case "x-wso2-production-endpoints":
-			x.Production = r.endpointRef(item, p)
-		case "x-wso2-sandbox-endpoints":
-			x.Sandbox = r.endpointRef(item, p)
 		case "x-wso2-endpoints":
 			x.Endpoints = r.endpoints(item, p)
-		case "x-wso2-throttling-tier":
-			x.Tier = r.text(item, p)
-		case "x-throttling-tier":
-			if n.Get("x-wso2-throttling-tier") == nil {
-				x.Tier = r.text(item, p)
-			}
-		case "x-wso2-request-interceptor":
-			x.Request = r.text(item, p)
-		case "x-wso2-response-interceptor":
-			x.Response = r.text(item, p)
 		case "x-wso2-cors":
 			x.CORS = r.cors(item, p)
 		case "x-wso2-auth-header":
@@ -280,6 +400,33 @@ func (r *reader) root(n *tree.Node) APIExtensions {
 	return x
 }
 
+// pathItem reads the extensions of a path item, given as the place it stands in
+// and, if that is a reference, what it leads to: the first that has something to
+// say counts.
+func (r *reader) pathItem(chain []*tree.Node, p *place) RouteExtensions {
+	var x RouteExtensions
+	for _, n := range chain {
+		var own RouteExtensions
+		for i, item := range n.Items {
+			name := n.Keys[i].Name
+			p := p.key(name)
+			switch {
+			case !strings.Contains(extensions[name], "P"):
+			case item.Kind == tree.Null:
+				r.missing(n, i, p)
+			default:
+				r.route(n, i, p, &own)
+			}
+		}
+		x.Production = cmp.Or(x.Production, own.Production)
+		x.Sandbox = cmp.Or(x.Sandbox, own.Sandbox)
+		x.Tier = cmp.Or(x.Tier, own.Tier)
+		x.Request = cmp.Or(x.Request, own.Request)
+		x.Response = cmp.Or(x.Response, own.Response)
+	}
+	return x
+}
+
 // operation reads the extensions of an operation.
 func (r *reader) operation(n *tree.Node, p *place) OperationExtensions {
 	var x OperationExtensions
@@ -287,26 +434,15 @@ func (r *reader) operation(n *tree.Node, p *place) OperationExtensions {
 		name := n.Keys[i].Name
 		p := p.key(name)
 		if item.Kind == tree.Null {
-			if levels := extensions[name]; strings.Contains(levels, "O") {
-				r.diags.Errorf(n.KeyAt(i, p.String()), "it has no value")
+			if strings.Contains(extensions[name], "O") {
+				r.missing(n, i, p)
 			}
 			continue
 		}
+		if r.route(n, i, p, &x.RouteExtensions) {
+			continue
+		}
 		switch name {
-		case "x-wso2-production-endpoints":
-			x.Production = r.endpointRef(item, p)
-		case "x-wso2-sandbox-endpoints":
-			x.Sandbox = r.endpointRef(item, p)
-		case "x-wso2-throttling-tier":
-			x.Tier = r.text(item, p)
-		case "x-throttling-tier":
-			if n.Get("x-wso2-throttling-tier") == nil {
-				x.Tier = r.text(item, p)
-			}
-		case "x-wso2-request-interceptor":
-			x.Request = r.text(item, p)
-		case "x-wso2-response-interceptor":
-			x.Response = r.text(item, p)
 		case "x-wso2-disable-security":
 			x.Disable = r.flag(item, p)
 		case "x-wso2-application-security":
@@ -314,14 +450,28 @@ func (r *reader) operation(n *tree.Node, p *place) OperationExtensions {
 		case "x-scope":
 			x.Scope = r.text(item, p)
 		case "x-auth-type":
-			// API Manager writes others ("Application User"); only this one
-			// opens an operation, and only in this spelling.
-			if item.Kind == tree.String && item.Text == "None" {
-				x.AuthNone = &Flag{true, r.at(item, p)}
-			}
+			x.AuthNone = r.authType(item, p)
 		}
 	}
 	return x
+}
+
+// authType reads API Manager's x-auth-type. Only "None" opens an operation, and
+// only in this spelling; what comes near it does not, and should not look as if
+// it did.
+func (r *reader) authType(n *tree.Node, p *place) *Flag {
+	known := []string{"None", "Any", "Application", "Application User", "Application & Application User"}
+	switch {
+	case n.Kind == tree.String && n.Text == "None":
+		return &Flag{true, r.at(n, p)}
+	case n.Kind != tree.String || !slices.Contains(known, n.Text):
+		hint := ""
+		if strings.EqualFold(strings.TrimSpace(n.Text), "none") {
+			hint = `write "None"`
+		}
+		r.diags.WarnHint(r.at(n, p), hint, "%s does not open the operation: only None does", n.Describe())
+	}
+	return nil
 }
 
 func (r *reader) oneOf(n *tree.Node, p *place, words ...string) *Text {
@@ -441,9 +591,24 @@ func (r *reader) cors(n *tree.Node, p *place) *CORS {
 			*to = r.texts(n, p)
 		}
 	}
-	add("accessControlAllowOrigins", list(&x.Origins))
+	wildcard := false
+	add("accessControlAllowOrigins", func(n *tree.Node, p *place) {
+		list(&x.Origins)(n, p)
+		for i, item := range n.Items {
+			wildcard = wildcard || item.Text == "*"
+			r.origin(item, p.item(i))
+		}
+	})
 	add("accessControlAllowHeaders", list(&x.Headers))
-	add("accessControlAllowMethods", list(&x.Methods))
+	add("accessControlAllowMethods", func(n *tree.Node, p *place) {
+		list(&x.Methods)(n, p)
+		for i, item := range n.Items {
+			// Methods are told apart by case (RFC 9110, section 9.1).
+			if upper := strings.ToUpper(item.Text); item.Kind == tree.String && item.Text != upper && slices.Contains(methods, strings.ToLower(item.Text)) {
+				r.diags.WarnHint(r.at(item, p.item(i)), fmt.Sprintf("write %q", upper), "%s is not the method that browsers ask for", item.Describe())
+			}
+		}
+	})
 	add("accessControlExposeHeaders", list(&x.Expose))
 	add("accessControlAllowCredentials", func(n *tree.Node, p *place) {
 		if f := r.flag(n, p); f != nil {
@@ -459,7 +624,30 @@ func (r *reader) cors(n *tree.Node, p *place) *CORS {
 	if off {
 		return nil
 	}
+	if wildcard && x.AllowCredentials {
+		r.diags.WarnHint(x.At, "name the origins", `browsers do not send credentials where any origin ("*") may`)
+	}
 	return x
+}
+
+// origin warns about what no browser sends as its origin (RFC 6454, section
+// 6.1): WSO2's own sample has such.
+func (r *reader) origin(n *tree.Node, p *place) {
+	if n.Kind != tree.String || n.Text == "*" || n.Text == "null" || strings.TrimSpace(n.Text) == "" {
+		return
+	}
+	text := strings.TrimSpace(n.Text)
+	u, err := url.Parse(text)
+	switch {
+	case err != nil || u.Scheme == "" || u.Host == "":
+		hint := ""
+		if !strings.Contains(text, "://") {
+			hint = fmt.Sprintf("write %q", "https://"+text)
+		}
+		r.diags.WarnHint(r.at(n, p), hint, "%s is not an origin, which has a scheme and a host: no browser sends it", n.Describe())
+	case u.Path != "" || u.RawQuery != "" || u.Fragment != "":
+		r.diags.WarnHint(r.at(n, p), fmt.Sprintf("write %q", u.Scheme+"://"+u.Host), "%s is not an origin, which has no path: no browser sends it", n.Describe())
+	}
 }
 
 // endpoints reads x-wso2-endpoints: a list of objects with one key each.
@@ -501,7 +689,14 @@ func (r *reader) endpointRef(n *tree.Node, p *place) *EndpointRef {
 		_, name, ok := strings.Cut(n.Text, refMark)
 		name = strings.TrimSpace(name)
 		if !ok || name == "" {
-			r.diags.ErrorHint(x.At, `write an object with "urls", or "#/x-wso2-endpoints/NAME"`, "%s is no reference to an endpoint", n.Describe())
+			hint := `write an object with "urls", or "#/x-wso2-endpoints/NAME"`
+			switch text := strings.TrimSpace(n.Text); {
+			case strings.Contains(text, "://"):
+				hint = fmt.Sprintf("write {urls: [%q]}", text)
+			case text != "" && !strings.ContainsAny(text, "#/ "):
+				hint = fmt.Sprintf("write %q", refMark+text)
+			}
+			r.diags.ErrorHint(x.At, hint, "%s is no reference to an endpoint", n.Describe())
 			return x
 		}
 		x.Name = name
@@ -513,6 +708,7 @@ func (r *reader) endpointRef(n *tree.Node, p *place) *EndpointRef {
 
 func (r *reader) endpoint(n *tree.Node, p *place) *Endpoint {
 	x := &Endpoint{At: r.at(n, p)}
+	dynamic := false
 	ok := r.members(n, p, map[string]func(*tree.Node, *place){
 		"urls": func(n *tree.Node, p *place) {
 			if n.Kind != tree.Array {
@@ -530,6 +726,11 @@ func (r *reader) endpoint(n *tree.Node, p *place) *Endpoint {
 		},
 		"type": func(n *tree.Node, p *place) {
 			types := []string{"http", "load_balance", "failover", "address"}
+			if n.Kind == tree.String && n.Text == "default" {
+				dynamic = true
+				r.diags.Errorf(r.at(n, p), "a dynamic endpoint of API Manager, whose address mediation decides, is not supported")
+				return
+			}
 			if n.Kind != tree.String || !slices.Contains(types, n.Text) {
 				r.diags.ErrorHint(r.at(n, p), diag.DidYouMean(n.Text, types), "%s is none of %s", n.Describe(), strings.Join(types, ", "))
 				return
@@ -547,13 +748,16 @@ func (r *reader) endpoint(n *tree.Node, p *place) *Endpoint {
 	if !ok {
 		return nil
 	}
-	if urls := n.Get("urls"); urls == nil || urls.Kind == tree.Null {
+	if urls := n.Get("urls"); (urls == nil || urls.Kind == tree.Null) && !dynamic {
 		r.diags.Errorf(x.At, `"urls" is missing`)
 	}
 	return x
 }
 
-var etcd = regexp.MustCompile(`^etcd\s*\(([^,]*),(.*)\)$`)
+var (
+	etcd     = regexp.MustCompile(`^etcd\s*\(([^,]*),(.*)\)$`)
+	nearEtcd = regexp.MustCompile(`(?i)^(etcd|ectd|etdc)\s*[({\[]`)
+)
 
 func (r *reader) url(n *tree.Node, p *place) *EndpointURL {
 	x := &EndpointURL{At: r.at(n, p)}
@@ -562,7 +766,7 @@ func (r *reader) url(n *tree.Node, p *place) *EndpointURL {
 		return nil
 	}
 	x.URL = strings.TrimSpace(n.Text)
-	if strings.HasPrefix(x.URL, "etcd") && strings.Contains(x.URL, "(") {
+	if nearEtcd.MatchString(x.URL) {
 		m := etcd.FindStringSubmatch(x.URL)
 		if m == nil {
 			r.diags.ErrorHint(x.At, "write etcd(KEY, DEFAULT-URL)", "%s is neither a URL nor an etcd key", n.Describe())
@@ -570,8 +774,8 @@ func (r *reader) url(n *tree.Node, p *place) *EndpointURL {
 		}
 		x.Etcd, x.URL = strings.TrimSpace(m[1]), strings.TrimSpace(m[2])
 		if x.Etcd == "" {
-			r.diags.ErrorHint(x.At, "write etcd(KEY, DEFAULT-URL)", "the etcd key is empty")
-			return nil
+			// WSO2 takes it for "no key given".
+			r.diags.WarnHint(x.At, "write etcd(KEY, DEFAULT-URL)", "the etcd key is empty: calls go to the default URL")
 		}
 	}
 	u, problem, hint := CheckURL(x.URL)
@@ -636,11 +840,11 @@ func (r *reader) auth(n *tree.Node, p *place) *EndpointAuth {
 	ok := r.members(n, p, map[string]func(*tree.Node, *place){
 		"type": func(n *tree.Node, p *place) {
 			types := []string{"basic", "digest"}
-			if n.Kind != tree.String || !slices.Contains(types, n.Text) {
+			if n.Kind != tree.String || !slices.Contains(types, strings.ToLower(n.Text)) { // API Manager shouts
 				r.diags.ErrorHint(r.at(n, p), diag.DidYouMean(n.Text, types), "%s is none of basic, digest", n.Describe())
 				return
 			}
-			x.Type = n.Text
+			x.Type = strings.ToLower(n.Text)
 		},
 		"username": func(n *tree.Node, p *place) {
 			if t := r.text(n, p); t != nil {
@@ -709,9 +913,12 @@ func (r *reader) resilience(n *tree.Node, p *place) *Resilience {
 				"rollingWindow": func(n *tree.Node, p *place) {
 					r.members(n, p, members{
 						"requestVolumeThreshold": small(&b.RequestVolumeThreshold, 0),
-						"timeWindowInMillis":     millis(&b.WindowMillis),
-						"bucketSizeInMillis":     millis(&b.BucketMillis),
+						"timeWindowInMillis":     func(n *tree.Node, p *place) { b.WindowMillis = r.whole(n, p, 1, math.MaxInt32) },
+						"bucketSizeInMillis":     func(n *tree.Node, p *place) { b.BucketMillis = r.whole(n, p, 1, math.MaxInt32) },
 					})
+					if b.BucketMillis > b.WindowMillis {
+						r.diags.Errorf(r.at(n, p), "a bucket of %d ms does not fit in a window of %d ms", b.BucketMillis, b.WindowMillis)
+					}
 				},
 			})
 		},

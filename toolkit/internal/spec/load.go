@@ -115,6 +115,7 @@ func load(fs *files, f *file, l *diag.List) *Document {
 	doc.Schemes = c.schemes()
 	doc.Security = c.security(root, nil)
 	c.paths(doc, r)
+	c.flush()
 	if l.Count(diag.Error) > before {
 		return doc // the document's JSON is not wanted any more
 	}
@@ -189,7 +190,9 @@ func (c *checker) paths(doc *Document, r *reader) {
 		}
 		p := top.key(key)
 		at := paths.KeyAt(i, p.String())
-		for _, op := range c.operations(item, f) {
+		found, chain := c.operations(item, f)
+		shared := r.pathItem(chain, p)
+		for _, op := range found {
 			place := p.key(op.method)
 			o := &Operation{
 				Method: strings.ToUpper(op.method),
@@ -201,6 +204,8 @@ func (c *checker) paths(doc *Document, r *reader) {
 			}
 			o.Security = c.security(op.node, place)
 			o.Extensions = r.operation(op.node, place)
+			o.PathItem = shared
+			c.parameters(o, op, place)
 			if c.grammar != grammar20 {
 				o.Servers = c.serverList(op.node.Get("servers"), place.key("servers"))
 				if o.Servers == nil {
@@ -216,22 +221,25 @@ type located struct {
 	method string
 	node   *tree.Node
 	item   *tree.Node // the path item it stands in
+	file   *file      // and its file
 }
 
 // operations collects the methods of a path item. Where the item is a reference
-// what it leads to adds the methods that are not written beside it.
-func (c *checker) operations(item *tree.Node, f *file) []located {
+// what it leads to adds the methods that are not written beside it. The chain is
+// the item with all that it leads to.
+func (c *checker) operations(item *tree.Node, f *file) (list []located, chain []*tree.Node) {
 	found := make(map[string]located)
 	for range maxChain + 1 {
 		if item == nil || item.Kind != tree.Object {
 			break
 		}
+		chain = append(chain, item)
 		for _, m := range methods {
 			if c.grammar.objects["PathItem"].keys[m] == nil {
 				continue
 			}
 			if n := item.Get(m); n != nil && n.Kind == tree.Object && found[m].node == nil {
-				found[m] = located{m, n, item}
+				found[m] = located{m, n, item, f}
 			}
 		}
 		ref := item.Get("$ref")
@@ -241,13 +249,12 @@ func (c *checker) operations(item *tree.Node, f *file) []located {
 		var quiet diag.List
 		f, item = (&files{read: c.files.read, diags: &quiet, open: c.files.open}).target(f, ref.Text, diag.At{})
 	}
-	var list []located
 	for _, m := range methods {
 		if found[m].node != nil {
 			list = append(list, found[m])
 		}
 	}
-	return list
+	return list, chain
 }
 
 // servers are the root's.
@@ -318,8 +325,8 @@ func (c *checker) serverList(n *tree.Node, p *place) []Server {
 			continue
 		}
 		s := Server{At: u.At(p.key("url").String())}
-		s.URL, s.Unresolved = expand(strings.TrimSpace(u.Text), item.Get("variables"))
-		if rest, name, ok := placeholder(s.URL); ok && s.Unresolved == "" {
+		c.expand(u, item.Get("variables"), p, &s)
+		if rest, name, ok := placeholder(s.URL); ok && s.Problem == "" {
 			c.diags.WarnHint(s.At, "give the variable a real value as its default", "the host of the server %q is not known: %q stands for itself; only its path counts", s.URL, "{"+name+"}")
 			s.URL = rest
 		}
@@ -341,31 +348,6 @@ func placeholder(url string) (rest, name string, ok bool) {
 	_, name, open := strings.Cut(scheme+host, "{")
 	name, _, closed := strings.Cut(name, "}")
 	return "/" + rest, name, open && closed
-}
-
-// expand puts the defaults of server variables in.
-func expand(text string, variables *tree.Node) (expanded, unresolved string) {
-	var b strings.Builder
-	for {
-		before, rest, open := strings.Cut(text, "{")
-		b.WriteString(before)
-		if !open {
-			return b.String(), unresolved
-		}
-		name, after, closed := strings.Cut(rest, "}")
-		if !closed {
-			return b.String() + "{" + rest, unresolved
-		}
-		if v := variables.Get(name).Get("default"); v != nil && v.Kind != tree.Null {
-			b.WriteString(v.Text)
-		} else {
-			b.WriteString("{" + name + "}")
-			if unresolved == "" {
-				unresolved = name
-			}
-		}
-		text = after
-	}
 }
 
 // schemes reads the security schemes.
