@@ -1399,10 +1399,10 @@ type Security struct {
 	// Never empty unless disabled: an operation that declares nothing has one
 	// alternative, OAuth2 without scopes.
 	Alternatives []*SecurityAlternative `protobuf:"bytes,2,rep,name=alternatives,proto3" json:"alternatives,omitempty"`
-	// A client certificate that was accepted stands in for all alternatives
+	// The author made tokens and the like optional beside a client certificate
 	// (x-wso2-application-security.optional, the operation's word or else the
-	// API's). Only where the API's mutual TLS is mandatory. A runtime that does
-	// not know this asks for more, not for less.
+	// API's). For people: the alternatives say so already. Only where the API's
+	// mutual TLS is mandatory.
 	Optional      bool `protobuf:"varint,3,opt,name=optional,proto3" json:"optional,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
