@@ -922,7 +922,11 @@ type Document struct {
 	Dialect Dialect `protobuf:"varint,2,opt,name=dialect,proto3,enum=microgw.artifact.v1.Dialect" json:"dialect,omitempty"`
 	// The document as JSON, converted to OpenAPI 3 if it was Swagger 2.0, with
 	// references to other files resolved. Compact, keys in sorted order.
-	Json          []byte `protobuf:"bytes,3,opt,name=json,proto3" json:"json,omitempty"`
+	Json []byte `protobuf:"bytes,3,opt,name=json,proto3" json:"json,omitempty"`
+	// Keywords of the definition that json does not have: those of Swagger 2.0
+	// that OpenAPI 3.0 has no place for, and those with values of a wrong type. In
+	// the order of the file.
+	Omitted       []*Omission `protobuf:"bytes,4,rep,name=omitted,proto3" json:"omitted,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -978,6 +982,84 @@ func (x *Document) GetJson() []byte {
 	return nil
 }
 
+func (x *Document) GetOmitted() []*Omission {
+	if x != nil {
+		return x.Omitted
+	}
+	return nil
+}
+
+// A keyword that the author wrote and that the document does not have.
+type Omission struct {
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Position *Position              `protobuf:"bytes,1,opt,name=position,proto3" json:"position,omitempty"`
+	// Kind of object in the words of the standard: "Operation".
+	Object  string `protobuf:"bytes,2,opt,name=object,proto3" json:"object,omitempty"`
+	Keyword string `protobuf:"bytes,3,opt,name=keyword,proto3" json:"keyword,omitempty"`
+	// Why it is not there.
+	Why           string `protobuf:"bytes,4,opt,name=why,proto3" json:"why,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Omission) Reset() {
+	*x = Omission{}
+	mi := &file_artifact_v1_artifact_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Omission) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Omission) ProtoMessage() {}
+
+func (x *Omission) ProtoReflect() protoreflect.Message {
+	mi := &file_artifact_v1_artifact_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Omission.ProtoReflect.Descriptor instead.
+func (*Omission) Descriptor() ([]byte, []int) {
+	return file_artifact_v1_artifact_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *Omission) GetPosition() *Position {
+	if x != nil {
+		return x.Position
+	}
+	return nil
+}
+
+func (x *Omission) GetObject() string {
+	if x != nil {
+		return x.Object
+	}
+	return ""
+}
+
+func (x *Omission) GetKeyword() string {
+	if x != nil {
+		return x.Keyword
+	}
+	return ""
+}
+
+func (x *Omission) GetWhy() string {
+	if x != nil {
+		return x.Why
+	}
+	return ""
+}
+
 type Api struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// "api_" and the SHA-256 of "TITLE:VERSION" in lower-case hex, as WSO2 names
@@ -1013,7 +1095,7 @@ type Api struct {
 
 func (x *Api) Reset() {
 	*x = Api{}
-	mi := &file_artifact_v1_artifact_proto_msgTypes[4]
+	mi := &file_artifact_v1_artifact_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1025,7 +1107,7 @@ func (x *Api) String() string {
 func (*Api) ProtoMessage() {}
 
 func (x *Api) ProtoReflect() protoreflect.Message {
-	mi := &file_artifact_v1_artifact_proto_msgTypes[4]
+	mi := &file_artifact_v1_artifact_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1038,7 +1120,7 @@ func (x *Api) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Api.ProtoReflect.Descriptor instead.
 func (*Api) Descriptor() ([]byte, []int) {
-	return file_artifact_v1_artifact_proto_rawDescGZIP(), []int{4}
+	return file_artifact_v1_artifact_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Api) GetId() string {
@@ -1179,7 +1261,7 @@ type Operation struct {
 
 func (x *Operation) Reset() {
 	*x = Operation{}
-	mi := &file_artifact_v1_artifact_proto_msgTypes[5]
+	mi := &file_artifact_v1_artifact_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1191,7 +1273,7 @@ func (x *Operation) String() string {
 func (*Operation) ProtoMessage() {}
 
 func (x *Operation) ProtoReflect() protoreflect.Message {
-	mi := &file_artifact_v1_artifact_proto_msgTypes[5]
+	mi := &file_artifact_v1_artifact_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1204,7 +1286,7 @@ func (x *Operation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Operation.ProtoReflect.Descriptor instead.
 func (*Operation) Descriptor() ([]byte, []int) {
-	return file_artifact_v1_artifact_proto_rawDescGZIP(), []int{5}
+	return file_artifact_v1_artifact_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Operation) GetId() string {
@@ -1339,7 +1421,7 @@ type Position struct {
 
 func (x *Position) Reset() {
 	*x = Position{}
-	mi := &file_artifact_v1_artifact_proto_msgTypes[6]
+	mi := &file_artifact_v1_artifact_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1351,7 +1433,7 @@ func (x *Position) String() string {
 func (*Position) ProtoMessage() {}
 
 func (x *Position) ProtoReflect() protoreflect.Message {
-	mi := &file_artifact_v1_artifact_proto_msgTypes[6]
+	mi := &file_artifact_v1_artifact_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1364,7 +1446,7 @@ func (x *Position) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Position.ProtoReflect.Descriptor instead.
 func (*Position) Descriptor() ([]byte, []int) {
-	return file_artifact_v1_artifact_proto_rawDescGZIP(), []int{6}
+	return file_artifact_v1_artifact_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Position) GetSource() uint32 {
@@ -1410,7 +1492,7 @@ type Security struct {
 
 func (x *Security) Reset() {
 	*x = Security{}
-	mi := &file_artifact_v1_artifact_proto_msgTypes[7]
+	mi := &file_artifact_v1_artifact_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1422,7 +1504,7 @@ func (x *Security) String() string {
 func (*Security) ProtoMessage() {}
 
 func (x *Security) ProtoReflect() protoreflect.Message {
-	mi := &file_artifact_v1_artifact_proto_msgTypes[7]
+	mi := &file_artifact_v1_artifact_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1435,7 +1517,7 @@ func (x *Security) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Security.ProtoReflect.Descriptor instead.
 func (*Security) Descriptor() ([]byte, []int) {
-	return file_artifact_v1_artifact_proto_rawDescGZIP(), []int{7}
+	return file_artifact_v1_artifact_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Security) GetDisabled() bool {
@@ -1468,7 +1550,7 @@ type SecurityAlternative struct {
 
 func (x *SecurityAlternative) Reset() {
 	*x = SecurityAlternative{}
-	mi := &file_artifact_v1_artifact_proto_msgTypes[8]
+	mi := &file_artifact_v1_artifact_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1480,7 +1562,7 @@ func (x *SecurityAlternative) String() string {
 func (*SecurityAlternative) ProtoMessage() {}
 
 func (x *SecurityAlternative) ProtoReflect() protoreflect.Message {
-	mi := &file_artifact_v1_artifact_proto_msgTypes[8]
+	mi := &file_artifact_v1_artifact_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1493,7 +1575,7 @@ func (x *SecurityAlternative) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SecurityAlternative.ProtoReflect.Descriptor instead.
 func (*SecurityAlternative) Descriptor() ([]byte, []int) {
-	return file_artifact_v1_artifact_proto_rawDescGZIP(), []int{8}
+	return file_artifact_v1_artifact_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *SecurityAlternative) GetRequirements() []*SecurityRequirement {
@@ -1516,7 +1598,7 @@ type SecurityRequirement struct {
 
 func (x *SecurityRequirement) Reset() {
 	*x = SecurityRequirement{}
-	mi := &file_artifact_v1_artifact_proto_msgTypes[9]
+	mi := &file_artifact_v1_artifact_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1528,7 +1610,7 @@ func (x *SecurityRequirement) String() string {
 func (*SecurityRequirement) ProtoMessage() {}
 
 func (x *SecurityRequirement) ProtoReflect() protoreflect.Message {
-	mi := &file_artifact_v1_artifact_proto_msgTypes[9]
+	mi := &file_artifact_v1_artifact_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1541,7 +1623,7 @@ func (x *SecurityRequirement) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SecurityRequirement.ProtoReflect.Descriptor instead.
 func (*SecurityRequirement) Descriptor() ([]byte, []int) {
-	return file_artifact_v1_artifact_proto_rawDescGZIP(), []int{9}
+	return file_artifact_v1_artifact_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *SecurityRequirement) GetScheme() uint32 {
@@ -1583,7 +1665,7 @@ type SecurityScheme struct {
 
 func (x *SecurityScheme) Reset() {
 	*x = SecurityScheme{}
-	mi := &file_artifact_v1_artifact_proto_msgTypes[10]
+	mi := &file_artifact_v1_artifact_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1595,7 +1677,7 @@ func (x *SecurityScheme) String() string {
 func (*SecurityScheme) ProtoMessage() {}
 
 func (x *SecurityScheme) ProtoReflect() protoreflect.Message {
-	mi := &file_artifact_v1_artifact_proto_msgTypes[10]
+	mi := &file_artifact_v1_artifact_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1608,7 +1690,7 @@ func (x *SecurityScheme) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SecurityScheme.ProtoReflect.Descriptor instead.
 func (*SecurityScheme) Descriptor() ([]byte, []int) {
-	return file_artifact_v1_artifact_proto_rawDescGZIP(), []int{10}
+	return file_artifact_v1_artifact_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *SecurityScheme) GetName() string {
@@ -1715,7 +1797,7 @@ type OAuth2Scheme struct {
 
 func (x *OAuth2Scheme) Reset() {
 	*x = OAuth2Scheme{}
-	mi := &file_artifact_v1_artifact_proto_msgTypes[11]
+	mi := &file_artifact_v1_artifact_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1727,7 +1809,7 @@ func (x *OAuth2Scheme) String() string {
 func (*OAuth2Scheme) ProtoMessage() {}
 
 func (x *OAuth2Scheme) ProtoReflect() protoreflect.Message {
-	mi := &file_artifact_v1_artifact_proto_msgTypes[11]
+	mi := &file_artifact_v1_artifact_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1740,7 +1822,7 @@ func (x *OAuth2Scheme) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OAuth2Scheme.ProtoReflect.Descriptor instead.
 func (*OAuth2Scheme) Descriptor() ([]byte, []int) {
-	return file_artifact_v1_artifact_proto_rawDescGZIP(), []int{11}
+	return file_artifact_v1_artifact_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *OAuth2Scheme) GetBearer() bool {
@@ -1758,7 +1840,7 @@ type BasicScheme struct {
 
 func (x *BasicScheme) Reset() {
 	*x = BasicScheme{}
-	mi := &file_artifact_v1_artifact_proto_msgTypes[12]
+	mi := &file_artifact_v1_artifact_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1770,7 +1852,7 @@ func (x *BasicScheme) String() string {
 func (*BasicScheme) ProtoMessage() {}
 
 func (x *BasicScheme) ProtoReflect() protoreflect.Message {
-	mi := &file_artifact_v1_artifact_proto_msgTypes[12]
+	mi := &file_artifact_v1_artifact_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1783,7 +1865,7 @@ func (x *BasicScheme) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BasicScheme.ProtoReflect.Descriptor instead.
 func (*BasicScheme) Descriptor() ([]byte, []int) {
-	return file_artifact_v1_artifact_proto_rawDescGZIP(), []int{12}
+	return file_artifact_v1_artifact_proto_rawDescGZIP(), []int{13}
 }
 
 type ApiKeyScheme struct {
@@ -1797,7 +1879,7 @@ type ApiKeyScheme struct {
 
 func (x *ApiKeyScheme) Reset() {
 	*x = ApiKeyScheme{}
-	mi := &file_artifact_v1_artifact_proto_msgTypes[13]
+	mi := &file_artifact_v1_artifact_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1809,7 +1891,7 @@ func (x *ApiKeyScheme) String() string {
 func (*ApiKeyScheme) ProtoMessage() {}
 
 func (x *ApiKeyScheme) ProtoReflect() protoreflect.Message {
-	mi := &file_artifact_v1_artifact_proto_msgTypes[13]
+	mi := &file_artifact_v1_artifact_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1822,7 +1904,7 @@ func (x *ApiKeyScheme) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ApiKeyScheme.ProtoReflect.Descriptor instead.
 func (*ApiKeyScheme) Descriptor() ([]byte, []int) {
-	return file_artifact_v1_artifact_proto_rawDescGZIP(), []int{13}
+	return file_artifact_v1_artifact_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *ApiKeyScheme) GetIn() Location {
@@ -1848,7 +1930,7 @@ type OpenIdConnectScheme struct {
 
 func (x *OpenIdConnectScheme) Reset() {
 	*x = OpenIdConnectScheme{}
-	mi := &file_artifact_v1_artifact_proto_msgTypes[14]
+	mi := &file_artifact_v1_artifact_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1860,7 +1942,7 @@ func (x *OpenIdConnectScheme) String() string {
 func (*OpenIdConnectScheme) ProtoMessage() {}
 
 func (x *OpenIdConnectScheme) ProtoReflect() protoreflect.Message {
-	mi := &file_artifact_v1_artifact_proto_msgTypes[14]
+	mi := &file_artifact_v1_artifact_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1873,7 +1955,7 @@ func (x *OpenIdConnectScheme) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OpenIdConnectScheme.ProtoReflect.Descriptor instead.
 func (*OpenIdConnectScheme) Descriptor() ([]byte, []int) {
-	return file_artifact_v1_artifact_proto_rawDescGZIP(), []int{14}
+	return file_artifact_v1_artifact_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *OpenIdConnectScheme) GetDiscoveryUrl() string {
@@ -1891,7 +1973,7 @@ type MutualTlsScheme struct {
 
 func (x *MutualTlsScheme) Reset() {
 	*x = MutualTlsScheme{}
-	mi := &file_artifact_v1_artifact_proto_msgTypes[15]
+	mi := &file_artifact_v1_artifact_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1903,7 +1985,7 @@ func (x *MutualTlsScheme) String() string {
 func (*MutualTlsScheme) ProtoMessage() {}
 
 func (x *MutualTlsScheme) ProtoReflect() protoreflect.Message {
-	mi := &file_artifact_v1_artifact_proto_msgTypes[15]
+	mi := &file_artifact_v1_artifact_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1916,7 +1998,7 @@ func (x *MutualTlsScheme) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MutualTlsScheme.ProtoReflect.Descriptor instead.
 func (*MutualTlsScheme) Descriptor() ([]byte, []int) {
-	return file_artifact_v1_artifact_proto_rawDescGZIP(), []int{15}
+	return file_artifact_v1_artifact_proto_rawDescGZIP(), []int{16}
 }
 
 // One step of an operation. The runtime knows every kind or refuses the file.
@@ -1941,7 +2023,7 @@ type Stage struct {
 
 func (x *Stage) Reset() {
 	*x = Stage{}
-	mi := &file_artifact_v1_artifact_proto_msgTypes[16]
+	mi := &file_artifact_v1_artifact_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1953,7 +2035,7 @@ func (x *Stage) String() string {
 func (*Stage) ProtoMessage() {}
 
 func (x *Stage) ProtoReflect() protoreflect.Message {
-	mi := &file_artifact_v1_artifact_proto_msgTypes[16]
+	mi := &file_artifact_v1_artifact_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1966,7 +2048,7 @@ func (x *Stage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Stage.ProtoReflect.Descriptor instead.
 func (*Stage) Descriptor() ([]byte, []int) {
-	return file_artifact_v1_artifact_proto_rawDescGZIP(), []int{16}
+	return file_artifact_v1_artifact_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Stage) GetName() string {
@@ -2120,7 +2202,7 @@ type AuthnStage struct {
 
 func (x *AuthnStage) Reset() {
 	*x = AuthnStage{}
-	mi := &file_artifact_v1_artifact_proto_msgTypes[17]
+	mi := &file_artifact_v1_artifact_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2132,7 +2214,7 @@ func (x *AuthnStage) String() string {
 func (*AuthnStage) ProtoMessage() {}
 
 func (x *AuthnStage) ProtoReflect() protoreflect.Message {
-	mi := &file_artifact_v1_artifact_proto_msgTypes[17]
+	mi := &file_artifact_v1_artifact_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2145,7 +2227,7 @@ func (x *AuthnStage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AuthnStage.ProtoReflect.Descriptor instead.
 func (*AuthnStage) Descriptor() ([]byte, []int) {
-	return file_artifact_v1_artifact_proto_rawDescGZIP(), []int{17}
+	return file_artifact_v1_artifact_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *AuthnStage) GetAlternatives() bool {
@@ -2167,7 +2249,7 @@ type ScopeStage struct {
 
 func (x *ScopeStage) Reset() {
 	*x = ScopeStage{}
-	mi := &file_artifact_v1_artifact_proto_msgTypes[18]
+	mi := &file_artifact_v1_artifact_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2179,7 +2261,7 @@ func (x *ScopeStage) String() string {
 func (*ScopeStage) ProtoMessage() {}
 
 func (x *ScopeStage) ProtoReflect() protoreflect.Message {
-	mi := &file_artifact_v1_artifact_proto_msgTypes[18]
+	mi := &file_artifact_v1_artifact_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2192,7 +2274,7 @@ func (x *ScopeStage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ScopeStage.ProtoReflect.Descriptor instead.
 func (*ScopeStage) Descriptor() ([]byte, []int) {
-	return file_artifact_v1_artifact_proto_rawDescGZIP(), []int{18}
+	return file_artifact_v1_artifact_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *ScopeStage) GetScopes() []string {
@@ -2220,7 +2302,7 @@ type ThrottleStage struct {
 
 func (x *ThrottleStage) Reset() {
 	*x = ThrottleStage{}
-	mi := &file_artifact_v1_artifact_proto_msgTypes[19]
+	mi := &file_artifact_v1_artifact_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2232,7 +2314,7 @@ func (x *ThrottleStage) String() string {
 func (*ThrottleStage) ProtoMessage() {}
 
 func (x *ThrottleStage) ProtoReflect() protoreflect.Message {
-	mi := &file_artifact_v1_artifact_proto_msgTypes[19]
+	mi := &file_artifact_v1_artifact_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2245,7 +2327,7 @@ func (x *ThrottleStage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ThrottleStage.ProtoReflect.Descriptor instead.
 func (*ThrottleStage) Descriptor() ([]byte, []int) {
-	return file_artifact_v1_artifact_proto_rawDescGZIP(), []int{19}
+	return file_artifact_v1_artifact_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *ThrottleStage) GetPolicy() uint32 {
@@ -2272,7 +2354,7 @@ type ValidateStage struct {
 
 func (x *ValidateStage) Reset() {
 	*x = ValidateStage{}
-	mi := &file_artifact_v1_artifact_proto_msgTypes[20]
+	mi := &file_artifact_v1_artifact_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2284,7 +2366,7 @@ func (x *ValidateStage) String() string {
 func (*ValidateStage) ProtoMessage() {}
 
 func (x *ValidateStage) ProtoReflect() protoreflect.Message {
-	mi := &file_artifact_v1_artifact_proto_msgTypes[20]
+	mi := &file_artifact_v1_artifact_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2297,7 +2379,7 @@ func (x *ValidateStage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ValidateStage.ProtoReflect.Descriptor instead.
 func (*ValidateStage) Descriptor() ([]byte, []int) {
-	return file_artifact_v1_artifact_proto_rawDescGZIP(), []int{20}
+	return file_artifact_v1_artifact_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *ValidateStage) GetRequest() bool {
@@ -2324,7 +2406,7 @@ type InterceptStage struct {
 
 func (x *InterceptStage) Reset() {
 	*x = InterceptStage{}
-	mi := &file_artifact_v1_artifact_proto_msgTypes[21]
+	mi := &file_artifact_v1_artifact_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2336,7 +2418,7 @@ func (x *InterceptStage) String() string {
 func (*InterceptStage) ProtoMessage() {}
 
 func (x *InterceptStage) ProtoReflect() protoreflect.Message {
-	mi := &file_artifact_v1_artifact_proto_msgTypes[21]
+	mi := &file_artifact_v1_artifact_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2349,7 +2431,7 @@ func (x *InterceptStage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InterceptStage.ProtoReflect.Descriptor instead.
 func (*InterceptStage) Descriptor() ([]byte, []int) {
-	return file_artifact_v1_artifact_proto_rawDescGZIP(), []int{21}
+	return file_artifact_v1_artifact_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *InterceptStage) GetInterceptor() uint32 {
@@ -2367,7 +2449,7 @@ type CorsStage struct {
 
 func (x *CorsStage) Reset() {
 	*x = CorsStage{}
-	mi := &file_artifact_v1_artifact_proto_msgTypes[22]
+	mi := &file_artifact_v1_artifact_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2379,7 +2461,7 @@ func (x *CorsStage) String() string {
 func (*CorsStage) ProtoMessage() {}
 
 func (x *CorsStage) ProtoReflect() protoreflect.Message {
-	mi := &file_artifact_v1_artifact_proto_msgTypes[22]
+	mi := &file_artifact_v1_artifact_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2392,7 +2474,7 @@ func (x *CorsStage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CorsStage.ProtoReflect.Descriptor instead.
 func (*CorsStage) Descriptor() ([]byte, []int) {
-	return file_artifact_v1_artifact_proto_rawDescGZIP(), []int{22}
+	return file_artifact_v1_artifact_proto_rawDescGZIP(), []int{23}
 }
 
 type SubscriptionStage struct {
@@ -2403,7 +2485,7 @@ type SubscriptionStage struct {
 
 func (x *SubscriptionStage) Reset() {
 	*x = SubscriptionStage{}
-	mi := &file_artifact_v1_artifact_proto_msgTypes[23]
+	mi := &file_artifact_v1_artifact_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2415,7 +2497,7 @@ func (x *SubscriptionStage) String() string {
 func (*SubscriptionStage) ProtoMessage() {}
 
 func (x *SubscriptionStage) ProtoReflect() protoreflect.Message {
-	mi := &file_artifact_v1_artifact_proto_msgTypes[23]
+	mi := &file_artifact_v1_artifact_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2428,7 +2510,7 @@ func (x *SubscriptionStage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SubscriptionStage.ProtoReflect.Descriptor instead.
 func (*SubscriptionStage) Descriptor() ([]byte, []int) {
-	return file_artifact_v1_artifact_proto_rawDescGZIP(), []int{23}
+	return file_artifact_v1_artifact_proto_rawDescGZIP(), []int{24}
 }
 
 type BackendJwtStage struct {
@@ -2439,7 +2521,7 @@ type BackendJwtStage struct {
 
 func (x *BackendJwtStage) Reset() {
 	*x = BackendJwtStage{}
-	mi := &file_artifact_v1_artifact_proto_msgTypes[24]
+	mi := &file_artifact_v1_artifact_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2451,7 +2533,7 @@ func (x *BackendJwtStage) String() string {
 func (*BackendJwtStage) ProtoMessage() {}
 
 func (x *BackendJwtStage) ProtoReflect() protoreflect.Message {
-	mi := &file_artifact_v1_artifact_proto_msgTypes[24]
+	mi := &file_artifact_v1_artifact_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2464,7 +2546,7 @@ func (x *BackendJwtStage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BackendJwtStage.ProtoReflect.Descriptor instead.
 func (*BackendJwtStage) Descriptor() ([]byte, []int) {
-	return file_artifact_v1_artifact_proto_rawDescGZIP(), []int{24}
+	return file_artifact_v1_artifact_proto_rawDescGZIP(), []int{25}
 }
 
 type ThrottlePolicy struct {
@@ -2496,7 +2578,7 @@ type ThrottlePolicy struct {
 
 func (x *ThrottlePolicy) Reset() {
 	*x = ThrottlePolicy{}
-	mi := &file_artifact_v1_artifact_proto_msgTypes[25]
+	mi := &file_artifact_v1_artifact_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2508,7 +2590,7 @@ func (x *ThrottlePolicy) String() string {
 func (*ThrottlePolicy) ProtoMessage() {}
 
 func (x *ThrottlePolicy) ProtoReflect() protoreflect.Message {
-	mi := &file_artifact_v1_artifact_proto_msgTypes[25]
+	mi := &file_artifact_v1_artifact_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2521,7 +2603,7 @@ func (x *ThrottlePolicy) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ThrottlePolicy.ProtoReflect.Descriptor instead.
 func (*ThrottlePolicy) Descriptor() ([]byte, []int) {
-	return file_artifact_v1_artifact_proto_rawDescGZIP(), []int{25}
+	return file_artifact_v1_artifact_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *ThrottlePolicy) GetName() string {
@@ -2604,7 +2686,7 @@ type ThrottleKey struct {
 
 func (x *ThrottleKey) Reset() {
 	*x = ThrottleKey{}
-	mi := &file_artifact_v1_artifact_proto_msgTypes[26]
+	mi := &file_artifact_v1_artifact_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2616,7 +2698,7 @@ func (x *ThrottleKey) String() string {
 func (*ThrottleKey) ProtoMessage() {}
 
 func (x *ThrottleKey) ProtoReflect() protoreflect.Message {
-	mi := &file_artifact_v1_artifact_proto_msgTypes[26]
+	mi := &file_artifact_v1_artifact_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2629,7 +2711,7 @@ func (x *ThrottleKey) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ThrottleKey.ProtoReflect.Descriptor instead.
 func (*ThrottleKey) Descriptor() ([]byte, []int) {
-	return file_artifact_v1_artifact_proto_rawDescGZIP(), []int{26}
+	return file_artifact_v1_artifact_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *ThrottleKey) GetKind() isThrottleKey_Kind {
@@ -2697,7 +2779,7 @@ type ClientAddress struct {
 
 func (x *ClientAddress) Reset() {
 	*x = ClientAddress{}
-	mi := &file_artifact_v1_artifact_proto_msgTypes[27]
+	mi := &file_artifact_v1_artifact_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2709,7 +2791,7 @@ func (x *ClientAddress) String() string {
 func (*ClientAddress) ProtoMessage() {}
 
 func (x *ClientAddress) ProtoReflect() protoreflect.Message {
-	mi := &file_artifact_v1_artifact_proto_msgTypes[27]
+	mi := &file_artifact_v1_artifact_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2722,7 +2804,7 @@ func (x *ClientAddress) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClientAddress.ProtoReflect.Descriptor instead.
 func (*ClientAddress) Descriptor() ([]byte, []int) {
-	return file_artifact_v1_artifact_proto_rawDescGZIP(), []int{27}
+	return file_artifact_v1_artifact_proto_rawDescGZIP(), []int{28}
 }
 
 type SharedCounter struct {
@@ -2734,7 +2816,7 @@ type SharedCounter struct {
 
 func (x *SharedCounter) Reset() {
 	*x = SharedCounter{}
-	mi := &file_artifact_v1_artifact_proto_msgTypes[28]
+	mi := &file_artifact_v1_artifact_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2746,7 +2828,7 @@ func (x *SharedCounter) String() string {
 func (*SharedCounter) ProtoMessage() {}
 
 func (x *SharedCounter) ProtoReflect() protoreflect.Message {
-	mi := &file_artifact_v1_artifact_proto_msgTypes[28]
+	mi := &file_artifact_v1_artifact_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2759,7 +2841,7 @@ func (x *SharedCounter) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SharedCounter.ProtoReflect.Descriptor instead.
 func (*SharedCounter) Descriptor() ([]byte, []int) {
-	return file_artifact_v1_artifact_proto_rawDescGZIP(), []int{28}
+	return file_artifact_v1_artifact_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *SharedCounter) GetOnFailure() CounterFailure {
@@ -2789,7 +2871,7 @@ type Interceptor struct {
 
 func (x *Interceptor) Reset() {
 	*x = Interceptor{}
-	mi := &file_artifact_v1_artifact_proto_msgTypes[29]
+	mi := &file_artifact_v1_artifact_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2801,7 +2883,7 @@ func (x *Interceptor) String() string {
 func (*Interceptor) ProtoMessage() {}
 
 func (x *Interceptor) ProtoReflect() protoreflect.Message {
-	mi := &file_artifact_v1_artifact_proto_msgTypes[29]
+	mi := &file_artifact_v1_artifact_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2814,7 +2896,7 @@ func (x *Interceptor) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Interceptor.ProtoReflect.Descriptor instead.
 func (*Interceptor) Descriptor() ([]byte, []int) {
-	return file_artifact_v1_artifact_proto_rawDescGZIP(), []int{29}
+	return file_artifact_v1_artifact_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *Interceptor) GetName() string {
@@ -2921,7 +3003,7 @@ type WasmFunction struct {
 
 func (x *WasmFunction) Reset() {
 	*x = WasmFunction{}
-	mi := &file_artifact_v1_artifact_proto_msgTypes[30]
+	mi := &file_artifact_v1_artifact_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2933,7 +3015,7 @@ func (x *WasmFunction) String() string {
 func (*WasmFunction) ProtoMessage() {}
 
 func (x *WasmFunction) ProtoReflect() protoreflect.Message {
-	mi := &file_artifact_v1_artifact_proto_msgTypes[30]
+	mi := &file_artifact_v1_artifact_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2946,7 +3028,7 @@ func (x *WasmFunction) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WasmFunction.ProtoReflect.Descriptor instead.
 func (*WasmFunction) Descriptor() ([]byte, []int) {
-	return file_artifact_v1_artifact_proto_rawDescGZIP(), []int{30}
+	return file_artifact_v1_artifact_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *WasmFunction) GetModule() uint32 {
@@ -2974,7 +3056,7 @@ type BallerinaFunction struct {
 
 func (x *BallerinaFunction) Reset() {
 	*x = BallerinaFunction{}
-	mi := &file_artifact_v1_artifact_proto_msgTypes[31]
+	mi := &file_artifact_v1_artifact_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2986,7 +3068,7 @@ func (x *BallerinaFunction) String() string {
 func (*BallerinaFunction) ProtoMessage() {}
 
 func (x *BallerinaFunction) ProtoReflect() protoreflect.Message {
-	mi := &file_artifact_v1_artifact_proto_msgTypes[31]
+	mi := &file_artifact_v1_artifact_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2999,7 +3081,7 @@ func (x *BallerinaFunction) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BallerinaFunction.ProtoReflect.Descriptor instead.
 func (*BallerinaFunction) Descriptor() ([]byte, []int) {
-	return file_artifact_v1_artifact_proto_rawDescGZIP(), []int{31}
+	return file_artifact_v1_artifact_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *BallerinaFunction) GetFunction() string {
@@ -3020,7 +3102,7 @@ type JavaClass struct {
 
 func (x *JavaClass) Reset() {
 	*x = JavaClass{}
-	mi := &file_artifact_v1_artifact_proto_msgTypes[32]
+	mi := &file_artifact_v1_artifact_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3032,7 +3114,7 @@ func (x *JavaClass) String() string {
 func (*JavaClass) ProtoMessage() {}
 
 func (x *JavaClass) ProtoReflect() protoreflect.Message {
-	mi := &file_artifact_v1_artifact_proto_msgTypes[32]
+	mi := &file_artifact_v1_artifact_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3045,7 +3127,7 @@ func (x *JavaClass) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JavaClass.ProtoReflect.Descriptor instead.
 func (*JavaClass) Descriptor() ([]byte, []int) {
-	return file_artifact_v1_artifact_proto_rawDescGZIP(), []int{32}
+	return file_artifact_v1_artifact_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *JavaClass) GetClassName() string {
@@ -3068,7 +3150,7 @@ type HubFunction struct {
 
 func (x *HubFunction) Reset() {
 	*x = HubFunction{}
-	mi := &file_artifact_v1_artifact_proto_msgTypes[33]
+	mi := &file_artifact_v1_artifact_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3080,7 +3162,7 @@ func (x *HubFunction) String() string {
 func (*HubFunction) ProtoMessage() {}
 
 func (x *HubFunction) ProtoReflect() protoreflect.Message {
-	mi := &file_artifact_v1_artifact_proto_msgTypes[33]
+	mi := &file_artifact_v1_artifact_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3093,7 +3175,7 @@ func (x *HubFunction) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HubFunction.ProtoReflect.Descriptor instead.
 func (*HubFunction) Descriptor() ([]byte, []int) {
-	return file_artifact_v1_artifact_proto_rawDescGZIP(), []int{33}
+	return file_artifact_v1_artifact_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *HubFunction) GetOrganisation() string {
@@ -3137,7 +3219,7 @@ type Module struct {
 
 func (x *Module) Reset() {
 	*x = Module{}
-	mi := &file_artifact_v1_artifact_proto_msgTypes[34]
+	mi := &file_artifact_v1_artifact_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3149,7 +3231,7 @@ func (x *Module) String() string {
 func (*Module) ProtoMessage() {}
 
 func (x *Module) ProtoReflect() protoreflect.Message {
-	mi := &file_artifact_v1_artifact_proto_msgTypes[34]
+	mi := &file_artifact_v1_artifact_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3162,7 +3244,7 @@ func (x *Module) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Module.ProtoReflect.Descriptor instead.
 func (*Module) Descriptor() ([]byte, []int) {
-	return file_artifact_v1_artifact_proto_rawDescGZIP(), []int{34}
+	return file_artifact_v1_artifact_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *Module) GetSource() uint32 {
@@ -3199,7 +3281,7 @@ type Cluster struct {
 
 func (x *Cluster) Reset() {
 	*x = Cluster{}
-	mi := &file_artifact_v1_artifact_proto_msgTypes[35]
+	mi := &file_artifact_v1_artifact_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3211,7 +3293,7 @@ func (x *Cluster) String() string {
 func (*Cluster) ProtoMessage() {}
 
 func (x *Cluster) ProtoReflect() protoreflect.Message {
-	mi := &file_artifact_v1_artifact_proto_msgTypes[35]
+	mi := &file_artifact_v1_artifact_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3224,7 +3306,7 @@ func (x *Cluster) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Cluster.ProtoReflect.Descriptor instead.
 func (*Cluster) Descriptor() ([]byte, []int) {
-	return file_artifact_v1_artifact_proto_rawDescGZIP(), []int{35}
+	return file_artifact_v1_artifact_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *Cluster) GetName() string {
@@ -3282,7 +3364,7 @@ type Endpoint struct {
 
 func (x *Endpoint) Reset() {
 	*x = Endpoint{}
-	mi := &file_artifact_v1_artifact_proto_msgTypes[36]
+	mi := &file_artifact_v1_artifact_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3294,7 +3376,7 @@ func (x *Endpoint) String() string {
 func (*Endpoint) ProtoMessage() {}
 
 func (x *Endpoint) ProtoReflect() protoreflect.Message {
-	mi := &file_artifact_v1_artifact_proto_msgTypes[36]
+	mi := &file_artifact_v1_artifact_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3307,7 +3389,7 @@ func (x *Endpoint) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Endpoint.ProtoReflect.Descriptor instead.
 func (*Endpoint) Descriptor() ([]byte, []int) {
-	return file_artifact_v1_artifact_proto_rawDescGZIP(), []int{36}
+	return file_artifact_v1_artifact_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *Endpoint) GetUrl() string {
@@ -3334,7 +3416,7 @@ type UpstreamAuth struct {
 
 func (x *UpstreamAuth) Reset() {
 	*x = UpstreamAuth{}
-	mi := &file_artifact_v1_artifact_proto_msgTypes[37]
+	mi := &file_artifact_v1_artifact_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3346,7 +3428,7 @@ func (x *UpstreamAuth) String() string {
 func (*UpstreamAuth) ProtoMessage() {}
 
 func (x *UpstreamAuth) ProtoReflect() protoreflect.Message {
-	mi := &file_artifact_v1_artifact_proto_msgTypes[37]
+	mi := &file_artifact_v1_artifact_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3359,7 +3441,7 @@ func (x *UpstreamAuth) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpstreamAuth.ProtoReflect.Descriptor instead.
 func (*UpstreamAuth) Descriptor() ([]byte, []int) {
-	return file_artifact_v1_artifact_proto_rawDescGZIP(), []int{37}
+	return file_artifact_v1_artifact_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *UpstreamAuth) GetType() UpstreamAuthType {
@@ -3389,7 +3471,7 @@ type Resilience struct {
 
 func (x *Resilience) Reset() {
 	*x = Resilience{}
-	mi := &file_artifact_v1_artifact_proto_msgTypes[38]
+	mi := &file_artifact_v1_artifact_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3401,7 +3483,7 @@ func (x *Resilience) String() string {
 func (*Resilience) ProtoMessage() {}
 
 func (x *Resilience) ProtoReflect() protoreflect.Message {
-	mi := &file_artifact_v1_artifact_proto_msgTypes[38]
+	mi := &file_artifact_v1_artifact_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3414,7 +3496,7 @@ func (x *Resilience) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Resilience.ProtoReflect.Descriptor instead.
 func (*Resilience) Descriptor() ([]byte, []int) {
-	return file_artifact_v1_artifact_proto_rawDescGZIP(), []int{38}
+	return file_artifact_v1_artifact_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *Resilience) GetTimeoutMs() int64 {
@@ -3458,7 +3540,7 @@ type Retry struct {
 
 func (x *Retry) Reset() {
 	*x = Retry{}
-	mi := &file_artifact_v1_artifact_proto_msgTypes[39]
+	mi := &file_artifact_v1_artifact_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3470,7 +3552,7 @@ func (x *Retry) String() string {
 func (*Retry) ProtoMessage() {}
 
 func (x *Retry) ProtoReflect() protoreflect.Message {
-	mi := &file_artifact_v1_artifact_proto_msgTypes[39]
+	mi := &file_artifact_v1_artifact_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3483,7 +3565,7 @@ func (x *Retry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Retry.ProtoReflect.Descriptor instead.
 func (*Retry) Descriptor() ([]byte, []int) {
-	return file_artifact_v1_artifact_proto_rawDescGZIP(), []int{39}
+	return file_artifact_v1_artifact_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *Retry) GetCount() int32 {
@@ -3535,7 +3617,7 @@ type CircuitBreaker struct {
 
 func (x *CircuitBreaker) Reset() {
 	*x = CircuitBreaker{}
-	mi := &file_artifact_v1_artifact_proto_msgTypes[40]
+	mi := &file_artifact_v1_artifact_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3547,7 +3629,7 @@ func (x *CircuitBreaker) String() string {
 func (*CircuitBreaker) ProtoMessage() {}
 
 func (x *CircuitBreaker) ProtoReflect() protoreflect.Message {
-	mi := &file_artifact_v1_artifact_proto_msgTypes[40]
+	mi := &file_artifact_v1_artifact_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3560,7 +3642,7 @@ func (x *CircuitBreaker) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CircuitBreaker.ProtoReflect.Descriptor instead.
 func (*CircuitBreaker) Descriptor() ([]byte, []int) {
-	return file_artifact_v1_artifact_proto_rawDescGZIP(), []int{40}
+	return file_artifact_v1_artifact_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *CircuitBreaker) GetFailureThreshold() float64 {
@@ -3617,7 +3699,7 @@ type Pool struct {
 
 func (x *Pool) Reset() {
 	*x = Pool{}
-	mi := &file_artifact_v1_artifact_proto_msgTypes[41]
+	mi := &file_artifact_v1_artifact_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3629,7 +3711,7 @@ func (x *Pool) String() string {
 func (*Pool) ProtoMessage() {}
 
 func (x *Pool) ProtoReflect() protoreflect.Message {
-	mi := &file_artifact_v1_artifact_proto_msgTypes[41]
+	mi := &file_artifact_v1_artifact_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3642,7 +3724,7 @@ func (x *Pool) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Pool.ProtoReflect.Descriptor instead.
 func (*Pool) Descriptor() ([]byte, []int) {
-	return file_artifact_v1_artifact_proto_rawDescGZIP(), []int{41}
+	return file_artifact_v1_artifact_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *Pool) GetMaxActiveConnections() int32 {
@@ -3686,7 +3768,7 @@ type Cors struct {
 
 func (x *Cors) Reset() {
 	*x = Cors{}
-	mi := &file_artifact_v1_artifact_proto_msgTypes[42]
+	mi := &file_artifact_v1_artifact_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3698,7 +3780,7 @@ func (x *Cors) String() string {
 func (*Cors) ProtoMessage() {}
 
 func (x *Cors) ProtoReflect() protoreflect.Message {
-	mi := &file_artifact_v1_artifact_proto_msgTypes[42]
+	mi := &file_artifact_v1_artifact_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3711,7 +3793,7 @@ func (x *Cors) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Cors.ProtoReflect.Descriptor instead.
 func (*Cors) Descriptor() ([]byte, []int) {
-	return file_artifact_v1_artifact_proto_rawDescGZIP(), []int{42}
+	return file_artifact_v1_artifact_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *Cors) GetAllowOrigins() []string {
@@ -3760,7 +3842,7 @@ type MutualTls struct {
 
 func (x *MutualTls) Reset() {
 	*x = MutualTls{}
-	mi := &file_artifact_v1_artifact_proto_msgTypes[43]
+	mi := &file_artifact_v1_artifact_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3772,7 +3854,7 @@ func (x *MutualTls) String() string {
 func (*MutualTls) ProtoMessage() {}
 
 func (x *MutualTls) ProtoReflect() protoreflect.Message {
-	mi := &file_artifact_v1_artifact_proto_msgTypes[43]
+	mi := &file_artifact_v1_artifact_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3785,7 +3867,7 @@ func (x *MutualTls) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MutualTls.ProtoReflect.Descriptor instead.
 func (*MutualTls) Descriptor() ([]byte, []int) {
-	return file_artifact_v1_artifact_proto_rawDescGZIP(), []int{43}
+	return file_artifact_v1_artifact_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *MutualTls) GetMode() MutualTlsMode {
@@ -3812,7 +3894,7 @@ type ResponseCache struct {
 
 func (x *ResponseCache) Reset() {
 	*x = ResponseCache{}
-	mi := &file_artifact_v1_artifact_proto_msgTypes[44]
+	mi := &file_artifact_v1_artifact_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3824,7 +3906,7 @@ func (x *ResponseCache) String() string {
 func (*ResponseCache) ProtoMessage() {}
 
 func (x *ResponseCache) ProtoReflect() protoreflect.Message {
-	mi := &file_artifact_v1_artifact_proto_msgTypes[44]
+	mi := &file_artifact_v1_artifact_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3837,7 +3919,7 @@ func (x *ResponseCache) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResponseCache.ProtoReflect.Descriptor instead.
 func (*ResponseCache) Descriptor() ([]byte, []int) {
-	return file_artifact_v1_artifact_proto_rawDescGZIP(), []int{44}
+	return file_artifact_v1_artifact_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *ResponseCache) GetEnabled() bool {
@@ -3865,7 +3947,7 @@ type Schema struct {
 
 func (x *Schema) Reset() {
 	*x = Schema{}
-	mi := &file_artifact_v1_artifact_proto_msgTypes[45]
+	mi := &file_artifact_v1_artifact_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3877,7 +3959,7 @@ func (x *Schema) String() string {
 func (*Schema) ProtoMessage() {}
 
 func (x *Schema) ProtoReflect() protoreflect.Message {
-	mi := &file_artifact_v1_artifact_proto_msgTypes[45]
+	mi := &file_artifact_v1_artifact_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3890,7 +3972,7 @@ func (x *Schema) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Schema.ProtoReflect.Descriptor instead.
 func (*Schema) Descriptor() ([]byte, []int) {
-	return file_artifact_v1_artifact_proto_rawDescGZIP(), []int{45}
+	return file_artifact_v1_artifact_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *Schema) GetDocument() uint32 {
@@ -3923,7 +4005,7 @@ type Parameter struct {
 
 func (x *Parameter) Reset() {
 	*x = Parameter{}
-	mi := &file_artifact_v1_artifact_proto_msgTypes[46]
+	mi := &file_artifact_v1_artifact_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3935,7 +4017,7 @@ func (x *Parameter) String() string {
 func (*Parameter) ProtoMessage() {}
 
 func (x *Parameter) ProtoReflect() protoreflect.Message {
-	mi := &file_artifact_v1_artifact_proto_msgTypes[46]
+	mi := &file_artifact_v1_artifact_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3948,7 +4030,7 @@ func (x *Parameter) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Parameter.ProtoReflect.Descriptor instead.
 func (*Parameter) Descriptor() ([]byte, []int) {
-	return file_artifact_v1_artifact_proto_rawDescGZIP(), []int{46}
+	return file_artifact_v1_artifact_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *Parameter) GetIn() Location {
@@ -4003,7 +4085,7 @@ type Body struct {
 
 func (x *Body) Reset() {
 	*x = Body{}
-	mi := &file_artifact_v1_artifact_proto_msgTypes[47]
+	mi := &file_artifact_v1_artifact_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4015,7 +4097,7 @@ func (x *Body) String() string {
 func (*Body) ProtoMessage() {}
 
 func (x *Body) ProtoReflect() protoreflect.Message {
-	mi := &file_artifact_v1_artifact_proto_msgTypes[47]
+	mi := &file_artifact_v1_artifact_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4028,7 +4110,7 @@ func (x *Body) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Body.ProtoReflect.Descriptor instead.
 func (*Body) Descriptor() ([]byte, []int) {
-	return file_artifact_v1_artifact_proto_rawDescGZIP(), []int{47}
+	return file_artifact_v1_artifact_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *Body) GetRequired() bool {
@@ -4057,7 +4139,7 @@ type MediaType struct {
 
 func (x *MediaType) Reset() {
 	*x = MediaType{}
-	mi := &file_artifact_v1_artifact_proto_msgTypes[48]
+	mi := &file_artifact_v1_artifact_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4069,7 +4151,7 @@ func (x *MediaType) String() string {
 func (*MediaType) ProtoMessage() {}
 
 func (x *MediaType) ProtoReflect() protoreflect.Message {
-	mi := &file_artifact_v1_artifact_proto_msgTypes[48]
+	mi := &file_artifact_v1_artifact_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4082,7 +4164,7 @@ func (x *MediaType) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MediaType.ProtoReflect.Descriptor instead.
 func (*MediaType) Descriptor() ([]byte, []int) {
-	return file_artifact_v1_artifact_proto_rawDescGZIP(), []int{48}
+	return file_artifact_v1_artifact_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *MediaType) GetName() string {
@@ -4110,7 +4192,7 @@ type ResponseBody struct {
 
 func (x *ResponseBody) Reset() {
 	*x = ResponseBody{}
-	mi := &file_artifact_v1_artifact_proto_msgTypes[49]
+	mi := &file_artifact_v1_artifact_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4122,7 +4204,7 @@ func (x *ResponseBody) String() string {
 func (*ResponseBody) ProtoMessage() {}
 
 func (x *ResponseBody) ProtoReflect() protoreflect.Message {
-	mi := &file_artifact_v1_artifact_proto_msgTypes[49]
+	mi := &file_artifact_v1_artifact_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4135,7 +4217,7 @@ func (x *ResponseBody) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResponseBody.ProtoReflect.Descriptor instead.
 func (*ResponseBody) Descriptor() ([]byte, []int) {
-	return file_artifact_v1_artifact_proto_rawDescGZIP(), []int{49}
+	return file_artifact_v1_artifact_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *ResponseBody) GetStatus() string {
@@ -4176,11 +4258,17 @@ const file_artifact_v1_artifact_proto_rawDesc = "" +
 	"\x0ftoolkit_version\x18\x01 \x01(\tR\x0etoolkitVersion\"4\n" +
 	"\x06Source\x12\x12\n" +
 	"\x04path\x18\x01 \x01(\tR\x04path\x12\x16\n" +
-	"\x06sha256\x18\x02 \x01(\fR\x06sha256\"n\n" +
+	"\x06sha256\x18\x02 \x01(\fR\x06sha256\"\xa7\x01\n" +
 	"\bDocument\x12\x16\n" +
 	"\x06source\x18\x01 \x01(\rR\x06source\x126\n" +
 	"\adialect\x18\x02 \x01(\x0e2\x1c.microgw.artifact.v1.DialectR\adialect\x12\x12\n" +
-	"\x04json\x18\x03 \x01(\fR\x04json\"\x97\x04\n" +
+	"\x04json\x18\x03 \x01(\fR\x04json\x127\n" +
+	"\aomitted\x18\x04 \x03(\v2\x1d.microgw.artifact.v1.OmissionR\aomitted\"\x89\x01\n" +
+	"\bOmission\x129\n" +
+	"\bposition\x18\x01 \x01(\v2\x1d.microgw.artifact.v1.PositionR\bposition\x12\x16\n" +
+	"\x06object\x18\x02 \x01(\tR\x06object\x12\x18\n" +
+	"\akeyword\x18\x03 \x01(\tR\akeyword\x12\x10\n" +
+	"\x03why\x18\x04 \x01(\tR\x03why\"\x97\x04\n" +
 	"\x03Api\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x14\n" +
 	"\x05title\x18\x02 \x01(\tR\x05title\x12\x18\n" +
@@ -4475,7 +4563,7 @@ func file_artifact_v1_artifact_proto_rawDescGZIP() []byte {
 }
 
 var file_artifact_v1_artifact_proto_enumTypes = make([]protoimpl.EnumInfo, 12)
-var file_artifact_v1_artifact_proto_msgTypes = make([]protoimpl.MessageInfo, 50)
+var file_artifact_v1_artifact_proto_msgTypes = make([]protoimpl.MessageInfo, 51)
 var file_artifact_v1_artifact_proto_goTypes = []any{
 	(Feature)(0),                // 0: microgw.artifact.v1.Feature
 	(Dialect)(0),                // 1: microgw.artifact.v1.Dialect
@@ -4493,122 +4581,125 @@ var file_artifact_v1_artifact_proto_goTypes = []any{
 	(*Build)(nil),               // 13: microgw.artifact.v1.Build
 	(*Source)(nil),              // 14: microgw.artifact.v1.Source
 	(*Document)(nil),            // 15: microgw.artifact.v1.Document
-	(*Api)(nil),                 // 16: microgw.artifact.v1.Api
-	(*Operation)(nil),           // 17: microgw.artifact.v1.Operation
-	(*Position)(nil),            // 18: microgw.artifact.v1.Position
-	(*Security)(nil),            // 19: microgw.artifact.v1.Security
-	(*SecurityAlternative)(nil), // 20: microgw.artifact.v1.SecurityAlternative
-	(*SecurityRequirement)(nil), // 21: microgw.artifact.v1.SecurityRequirement
-	(*SecurityScheme)(nil),      // 22: microgw.artifact.v1.SecurityScheme
-	(*OAuth2Scheme)(nil),        // 23: microgw.artifact.v1.OAuth2Scheme
-	(*BasicScheme)(nil),         // 24: microgw.artifact.v1.BasicScheme
-	(*ApiKeyScheme)(nil),        // 25: microgw.artifact.v1.ApiKeyScheme
-	(*OpenIdConnectScheme)(nil), // 26: microgw.artifact.v1.OpenIdConnectScheme
-	(*MutualTlsScheme)(nil),     // 27: microgw.artifact.v1.MutualTlsScheme
-	(*Stage)(nil),               // 28: microgw.artifact.v1.Stage
-	(*AuthnStage)(nil),          // 29: microgw.artifact.v1.AuthnStage
-	(*ScopeStage)(nil),          // 30: microgw.artifact.v1.ScopeStage
-	(*ThrottleStage)(nil),       // 31: microgw.artifact.v1.ThrottleStage
-	(*ValidateStage)(nil),       // 32: microgw.artifact.v1.ValidateStage
-	(*InterceptStage)(nil),      // 33: microgw.artifact.v1.InterceptStage
-	(*CorsStage)(nil),           // 34: microgw.artifact.v1.CorsStage
-	(*SubscriptionStage)(nil),   // 35: microgw.artifact.v1.SubscriptionStage
-	(*BackendJwtStage)(nil),     // 36: microgw.artifact.v1.BackendJwtStage
-	(*ThrottlePolicy)(nil),      // 37: microgw.artifact.v1.ThrottlePolicy
-	(*ThrottleKey)(nil),         // 38: microgw.artifact.v1.ThrottleKey
-	(*ClientAddress)(nil),       // 39: microgw.artifact.v1.ClientAddress
-	(*SharedCounter)(nil),       // 40: microgw.artifact.v1.SharedCounter
-	(*Interceptor)(nil),         // 41: microgw.artifact.v1.Interceptor
-	(*WasmFunction)(nil),        // 42: microgw.artifact.v1.WasmFunction
-	(*BallerinaFunction)(nil),   // 43: microgw.artifact.v1.BallerinaFunction
-	(*JavaClass)(nil),           // 44: microgw.artifact.v1.JavaClass
-	(*HubFunction)(nil),         // 45: microgw.artifact.v1.HubFunction
-	(*Module)(nil),              // 46: microgw.artifact.v1.Module
-	(*Cluster)(nil),             // 47: microgw.artifact.v1.Cluster
-	(*Endpoint)(nil),            // 48: microgw.artifact.v1.Endpoint
-	(*UpstreamAuth)(nil),        // 49: microgw.artifact.v1.UpstreamAuth
-	(*Resilience)(nil),          // 50: microgw.artifact.v1.Resilience
-	(*Retry)(nil),               // 51: microgw.artifact.v1.Retry
-	(*CircuitBreaker)(nil),      // 52: microgw.artifact.v1.CircuitBreaker
-	(*Pool)(nil),                // 53: microgw.artifact.v1.Pool
-	(*Cors)(nil),                // 54: microgw.artifact.v1.Cors
-	(*MutualTls)(nil),           // 55: microgw.artifact.v1.MutualTls
-	(*ResponseCache)(nil),       // 56: microgw.artifact.v1.ResponseCache
-	(*Schema)(nil),              // 57: microgw.artifact.v1.Schema
-	(*Parameter)(nil),           // 58: microgw.artifact.v1.Parameter
-	(*Body)(nil),                // 59: microgw.artifact.v1.Body
-	(*MediaType)(nil),           // 60: microgw.artifact.v1.MediaType
-	(*ResponseBody)(nil),        // 61: microgw.artifact.v1.ResponseBody
+	(*Omission)(nil),            // 16: microgw.artifact.v1.Omission
+	(*Api)(nil),                 // 17: microgw.artifact.v1.Api
+	(*Operation)(nil),           // 18: microgw.artifact.v1.Operation
+	(*Position)(nil),            // 19: microgw.artifact.v1.Position
+	(*Security)(nil),            // 20: microgw.artifact.v1.Security
+	(*SecurityAlternative)(nil), // 21: microgw.artifact.v1.SecurityAlternative
+	(*SecurityRequirement)(nil), // 22: microgw.artifact.v1.SecurityRequirement
+	(*SecurityScheme)(nil),      // 23: microgw.artifact.v1.SecurityScheme
+	(*OAuth2Scheme)(nil),        // 24: microgw.artifact.v1.OAuth2Scheme
+	(*BasicScheme)(nil),         // 25: microgw.artifact.v1.BasicScheme
+	(*ApiKeyScheme)(nil),        // 26: microgw.artifact.v1.ApiKeyScheme
+	(*OpenIdConnectScheme)(nil), // 27: microgw.artifact.v1.OpenIdConnectScheme
+	(*MutualTlsScheme)(nil),     // 28: microgw.artifact.v1.MutualTlsScheme
+	(*Stage)(nil),               // 29: microgw.artifact.v1.Stage
+	(*AuthnStage)(nil),          // 30: microgw.artifact.v1.AuthnStage
+	(*ScopeStage)(nil),          // 31: microgw.artifact.v1.ScopeStage
+	(*ThrottleStage)(nil),       // 32: microgw.artifact.v1.ThrottleStage
+	(*ValidateStage)(nil),       // 33: microgw.artifact.v1.ValidateStage
+	(*InterceptStage)(nil),      // 34: microgw.artifact.v1.InterceptStage
+	(*CorsStage)(nil),           // 35: microgw.artifact.v1.CorsStage
+	(*SubscriptionStage)(nil),   // 36: microgw.artifact.v1.SubscriptionStage
+	(*BackendJwtStage)(nil),     // 37: microgw.artifact.v1.BackendJwtStage
+	(*ThrottlePolicy)(nil),      // 38: microgw.artifact.v1.ThrottlePolicy
+	(*ThrottleKey)(nil),         // 39: microgw.artifact.v1.ThrottleKey
+	(*ClientAddress)(nil),       // 40: microgw.artifact.v1.ClientAddress
+	(*SharedCounter)(nil),       // 41: microgw.artifact.v1.SharedCounter
+	(*Interceptor)(nil),         // 42: microgw.artifact.v1.Interceptor
+	(*WasmFunction)(nil),        // 43: microgw.artifact.v1.WasmFunction
+	(*BallerinaFunction)(nil),   // 44: microgw.artifact.v1.BallerinaFunction
+	(*JavaClass)(nil),           // 45: microgw.artifact.v1.JavaClass
+	(*HubFunction)(nil),         // 46: microgw.artifact.v1.HubFunction
+	(*Module)(nil),              // 47: microgw.artifact.v1.Module
+	(*Cluster)(nil),             // 48: microgw.artifact.v1.Cluster
+	(*Endpoint)(nil),            // 49: microgw.artifact.v1.Endpoint
+	(*UpstreamAuth)(nil),        // 50: microgw.artifact.v1.UpstreamAuth
+	(*Resilience)(nil),          // 51: microgw.artifact.v1.Resilience
+	(*Retry)(nil),               // 52: microgw.artifact.v1.Retry
+	(*CircuitBreaker)(nil),      // 53: microgw.artifact.v1.CircuitBreaker
+	(*Pool)(nil),                // 54: microgw.artifact.v1.Pool
+	(*Cors)(nil),                // 55: microgw.artifact.v1.Cors
+	(*MutualTls)(nil),           // 56: microgw.artifact.v1.MutualTls
+	(*ResponseCache)(nil),       // 57: microgw.artifact.v1.ResponseCache
+	(*Schema)(nil),              // 58: microgw.artifact.v1.Schema
+	(*Parameter)(nil),           // 59: microgw.artifact.v1.Parameter
+	(*Body)(nil),                // 60: microgw.artifact.v1.Body
+	(*MediaType)(nil),           // 61: microgw.artifact.v1.MediaType
+	(*ResponseBody)(nil),        // 62: microgw.artifact.v1.ResponseBody
 }
 var file_artifact_v1_artifact_proto_depIdxs = []int32{
 	13, // 0: microgw.artifact.v1.Artifact.build:type_name -> microgw.artifact.v1.Build
 	14, // 1: microgw.artifact.v1.Artifact.sources:type_name -> microgw.artifact.v1.Source
 	15, // 2: microgw.artifact.v1.Artifact.documents:type_name -> microgw.artifact.v1.Document
-	16, // 3: microgw.artifact.v1.Artifact.apis:type_name -> microgw.artifact.v1.Api
-	47, // 4: microgw.artifact.v1.Artifact.clusters:type_name -> microgw.artifact.v1.Cluster
-	37, // 5: microgw.artifact.v1.Artifact.throttle_policies:type_name -> microgw.artifact.v1.ThrottlePolicy
-	22, // 6: microgw.artifact.v1.Artifact.security_schemes:type_name -> microgw.artifact.v1.SecurityScheme
-	41, // 7: microgw.artifact.v1.Artifact.interceptors:type_name -> microgw.artifact.v1.Interceptor
-	57, // 8: microgw.artifact.v1.Artifact.schemas:type_name -> microgw.artifact.v1.Schema
+	17, // 3: microgw.artifact.v1.Artifact.apis:type_name -> microgw.artifact.v1.Api
+	48, // 4: microgw.artifact.v1.Artifact.clusters:type_name -> microgw.artifact.v1.Cluster
+	38, // 5: microgw.artifact.v1.Artifact.throttle_policies:type_name -> microgw.artifact.v1.ThrottlePolicy
+	23, // 6: microgw.artifact.v1.Artifact.security_schemes:type_name -> microgw.artifact.v1.SecurityScheme
+	42, // 7: microgw.artifact.v1.Artifact.interceptors:type_name -> microgw.artifact.v1.Interceptor
+	58, // 8: microgw.artifact.v1.Artifact.schemas:type_name -> microgw.artifact.v1.Schema
 	0,  // 9: microgw.artifact.v1.Artifact.required_features:type_name -> microgw.artifact.v1.Feature
-	46, // 10: microgw.artifact.v1.Artifact.modules:type_name -> microgw.artifact.v1.Module
+	47, // 10: microgw.artifact.v1.Artifact.modules:type_name -> microgw.artifact.v1.Module
 	1,  // 11: microgw.artifact.v1.Document.dialect:type_name -> microgw.artifact.v1.Dialect
-	2,  // 12: microgw.artifact.v1.Api.transports:type_name -> microgw.artifact.v1.Transport
-	54, // 13: microgw.artifact.v1.Api.cors:type_name -> microgw.artifact.v1.Cors
-	55, // 14: microgw.artifact.v1.Api.mutual_tls:type_name -> microgw.artifact.v1.MutualTls
-	56, // 15: microgw.artifact.v1.Api.response_cache:type_name -> microgw.artifact.v1.ResponseCache
-	17, // 16: microgw.artifact.v1.Api.operations:type_name -> microgw.artifact.v1.Operation
-	18, // 17: microgw.artifact.v1.Operation.position:type_name -> microgw.artifact.v1.Position
-	19, // 18: microgw.artifact.v1.Operation.security:type_name -> microgw.artifact.v1.Security
-	28, // 19: microgw.artifact.v1.Operation.stages:type_name -> microgw.artifact.v1.Stage
-	58, // 20: microgw.artifact.v1.Operation.parameters:type_name -> microgw.artifact.v1.Parameter
-	59, // 21: microgw.artifact.v1.Operation.request_body:type_name -> microgw.artifact.v1.Body
-	61, // 22: microgw.artifact.v1.Operation.responses:type_name -> microgw.artifact.v1.ResponseBody
-	20, // 23: microgw.artifact.v1.Security.alternatives:type_name -> microgw.artifact.v1.SecurityAlternative
-	21, // 24: microgw.artifact.v1.SecurityAlternative.requirements:type_name -> microgw.artifact.v1.SecurityRequirement
-	23, // 25: microgw.artifact.v1.SecurityScheme.oauth2:type_name -> microgw.artifact.v1.OAuth2Scheme
-	24, // 26: microgw.artifact.v1.SecurityScheme.basic:type_name -> microgw.artifact.v1.BasicScheme
-	25, // 27: microgw.artifact.v1.SecurityScheme.api_key:type_name -> microgw.artifact.v1.ApiKeyScheme
-	26, // 28: microgw.artifact.v1.SecurityScheme.open_id_connect:type_name -> microgw.artifact.v1.OpenIdConnectScheme
-	27, // 29: microgw.artifact.v1.SecurityScheme.mutual_tls:type_name -> microgw.artifact.v1.MutualTlsScheme
-	3,  // 30: microgw.artifact.v1.ApiKeyScheme.in:type_name -> microgw.artifact.v1.Location
-	29, // 31: microgw.artifact.v1.Stage.authn:type_name -> microgw.artifact.v1.AuthnStage
-	30, // 32: microgw.artifact.v1.Stage.scope:type_name -> microgw.artifact.v1.ScopeStage
-	31, // 33: microgw.artifact.v1.Stage.throttle:type_name -> microgw.artifact.v1.ThrottleStage
-	32, // 34: microgw.artifact.v1.Stage.validate:type_name -> microgw.artifact.v1.ValidateStage
-	33, // 35: microgw.artifact.v1.Stage.intercept:type_name -> microgw.artifact.v1.InterceptStage
-	34, // 36: microgw.artifact.v1.Stage.cors:type_name -> microgw.artifact.v1.CorsStage
-	35, // 37: microgw.artifact.v1.Stage.subscription:type_name -> microgw.artifact.v1.SubscriptionStage
-	36, // 38: microgw.artifact.v1.Stage.backend_jwt:type_name -> microgw.artifact.v1.BackendJwtStage
-	4,  // 39: microgw.artifact.v1.ThrottleStage.scope:type_name -> microgw.artifact.v1.ThrottleScope
-	6,  // 40: microgw.artifact.v1.ThrottlePolicy.kind:type_name -> microgw.artifact.v1.ThrottleKind
-	38, // 41: microgw.artifact.v1.ThrottlePolicy.key:type_name -> microgw.artifact.v1.ThrottleKey
-	40, // 42: microgw.artifact.v1.ThrottlePolicy.shared:type_name -> microgw.artifact.v1.SharedCounter
-	39, // 43: microgw.artifact.v1.ThrottleKey.client_address:type_name -> microgw.artifact.v1.ClientAddress
-	5,  // 44: microgw.artifact.v1.SharedCounter.on_failure:type_name -> microgw.artifact.v1.CounterFailure
-	7,  // 45: microgw.artifact.v1.Interceptor.direction:type_name -> microgw.artifact.v1.InterceptorDirection
-	42, // 46: microgw.artifact.v1.Interceptor.wasm:type_name -> microgw.artifact.v1.WasmFunction
-	43, // 47: microgw.artifact.v1.Interceptor.ballerina:type_name -> microgw.artifact.v1.BallerinaFunction
-	44, // 48: microgw.artifact.v1.Interceptor.java:type_name -> microgw.artifact.v1.JavaClass
-	45, // 49: microgw.artifact.v1.Interceptor.hub:type_name -> microgw.artifact.v1.HubFunction
-	8,  // 50: microgw.artifact.v1.Cluster.environment:type_name -> microgw.artifact.v1.Environment
-	9,  // 51: microgw.artifact.v1.Cluster.balance:type_name -> microgw.artifact.v1.Balance
-	48, // 52: microgw.artifact.v1.Cluster.endpoints:type_name -> microgw.artifact.v1.Endpoint
-	49, // 53: microgw.artifact.v1.Cluster.auth:type_name -> microgw.artifact.v1.UpstreamAuth
-	50, // 54: microgw.artifact.v1.Cluster.resilience:type_name -> microgw.artifact.v1.Resilience
-	10, // 55: microgw.artifact.v1.UpstreamAuth.type:type_name -> microgw.artifact.v1.UpstreamAuthType
-	51, // 56: microgw.artifact.v1.Resilience.retry:type_name -> microgw.artifact.v1.Retry
-	52, // 57: microgw.artifact.v1.Resilience.circuit_breaker:type_name -> microgw.artifact.v1.CircuitBreaker
-	53, // 58: microgw.artifact.v1.Resilience.pool:type_name -> microgw.artifact.v1.Pool
-	11, // 59: microgw.artifact.v1.MutualTls.mode:type_name -> microgw.artifact.v1.MutualTlsMode
-	3,  // 60: microgw.artifact.v1.Parameter.in:type_name -> microgw.artifact.v1.Location
-	60, // 61: microgw.artifact.v1.Body.media_types:type_name -> microgw.artifact.v1.MediaType
-	60, // 62: microgw.artifact.v1.ResponseBody.media_types:type_name -> microgw.artifact.v1.MediaType
-	63, // [63:63] is the sub-list for method output_type
-	63, // [63:63] is the sub-list for method input_type
-	63, // [63:63] is the sub-list for extension type_name
-	63, // [63:63] is the sub-list for extension extendee
-	0,  // [0:63] is the sub-list for field type_name
+	16, // 12: microgw.artifact.v1.Document.omitted:type_name -> microgw.artifact.v1.Omission
+	19, // 13: microgw.artifact.v1.Omission.position:type_name -> microgw.artifact.v1.Position
+	2,  // 14: microgw.artifact.v1.Api.transports:type_name -> microgw.artifact.v1.Transport
+	55, // 15: microgw.artifact.v1.Api.cors:type_name -> microgw.artifact.v1.Cors
+	56, // 16: microgw.artifact.v1.Api.mutual_tls:type_name -> microgw.artifact.v1.MutualTls
+	57, // 17: microgw.artifact.v1.Api.response_cache:type_name -> microgw.artifact.v1.ResponseCache
+	18, // 18: microgw.artifact.v1.Api.operations:type_name -> microgw.artifact.v1.Operation
+	19, // 19: microgw.artifact.v1.Operation.position:type_name -> microgw.artifact.v1.Position
+	20, // 20: microgw.artifact.v1.Operation.security:type_name -> microgw.artifact.v1.Security
+	29, // 21: microgw.artifact.v1.Operation.stages:type_name -> microgw.artifact.v1.Stage
+	59, // 22: microgw.artifact.v1.Operation.parameters:type_name -> microgw.artifact.v1.Parameter
+	60, // 23: microgw.artifact.v1.Operation.request_body:type_name -> microgw.artifact.v1.Body
+	62, // 24: microgw.artifact.v1.Operation.responses:type_name -> microgw.artifact.v1.ResponseBody
+	21, // 25: microgw.artifact.v1.Security.alternatives:type_name -> microgw.artifact.v1.SecurityAlternative
+	22, // 26: microgw.artifact.v1.SecurityAlternative.requirements:type_name -> microgw.artifact.v1.SecurityRequirement
+	24, // 27: microgw.artifact.v1.SecurityScheme.oauth2:type_name -> microgw.artifact.v1.OAuth2Scheme
+	25, // 28: microgw.artifact.v1.SecurityScheme.basic:type_name -> microgw.artifact.v1.BasicScheme
+	26, // 29: microgw.artifact.v1.SecurityScheme.api_key:type_name -> microgw.artifact.v1.ApiKeyScheme
+	27, // 30: microgw.artifact.v1.SecurityScheme.open_id_connect:type_name -> microgw.artifact.v1.OpenIdConnectScheme
+	28, // 31: microgw.artifact.v1.SecurityScheme.mutual_tls:type_name -> microgw.artifact.v1.MutualTlsScheme
+	3,  // 32: microgw.artifact.v1.ApiKeyScheme.in:type_name -> microgw.artifact.v1.Location
+	30, // 33: microgw.artifact.v1.Stage.authn:type_name -> microgw.artifact.v1.AuthnStage
+	31, // 34: microgw.artifact.v1.Stage.scope:type_name -> microgw.artifact.v1.ScopeStage
+	32, // 35: microgw.artifact.v1.Stage.throttle:type_name -> microgw.artifact.v1.ThrottleStage
+	33, // 36: microgw.artifact.v1.Stage.validate:type_name -> microgw.artifact.v1.ValidateStage
+	34, // 37: microgw.artifact.v1.Stage.intercept:type_name -> microgw.artifact.v1.InterceptStage
+	35, // 38: microgw.artifact.v1.Stage.cors:type_name -> microgw.artifact.v1.CorsStage
+	36, // 39: microgw.artifact.v1.Stage.subscription:type_name -> microgw.artifact.v1.SubscriptionStage
+	37, // 40: microgw.artifact.v1.Stage.backend_jwt:type_name -> microgw.artifact.v1.BackendJwtStage
+	4,  // 41: microgw.artifact.v1.ThrottleStage.scope:type_name -> microgw.artifact.v1.ThrottleScope
+	6,  // 42: microgw.artifact.v1.ThrottlePolicy.kind:type_name -> microgw.artifact.v1.ThrottleKind
+	39, // 43: microgw.artifact.v1.ThrottlePolicy.key:type_name -> microgw.artifact.v1.ThrottleKey
+	41, // 44: microgw.artifact.v1.ThrottlePolicy.shared:type_name -> microgw.artifact.v1.SharedCounter
+	40, // 45: microgw.artifact.v1.ThrottleKey.client_address:type_name -> microgw.artifact.v1.ClientAddress
+	5,  // 46: microgw.artifact.v1.SharedCounter.on_failure:type_name -> microgw.artifact.v1.CounterFailure
+	7,  // 47: microgw.artifact.v1.Interceptor.direction:type_name -> microgw.artifact.v1.InterceptorDirection
+	43, // 48: microgw.artifact.v1.Interceptor.wasm:type_name -> microgw.artifact.v1.WasmFunction
+	44, // 49: microgw.artifact.v1.Interceptor.ballerina:type_name -> microgw.artifact.v1.BallerinaFunction
+	45, // 50: microgw.artifact.v1.Interceptor.java:type_name -> microgw.artifact.v1.JavaClass
+	46, // 51: microgw.artifact.v1.Interceptor.hub:type_name -> microgw.artifact.v1.HubFunction
+	8,  // 52: microgw.artifact.v1.Cluster.environment:type_name -> microgw.artifact.v1.Environment
+	9,  // 53: microgw.artifact.v1.Cluster.balance:type_name -> microgw.artifact.v1.Balance
+	49, // 54: microgw.artifact.v1.Cluster.endpoints:type_name -> microgw.artifact.v1.Endpoint
+	50, // 55: microgw.artifact.v1.Cluster.auth:type_name -> microgw.artifact.v1.UpstreamAuth
+	51, // 56: microgw.artifact.v1.Cluster.resilience:type_name -> microgw.artifact.v1.Resilience
+	10, // 57: microgw.artifact.v1.UpstreamAuth.type:type_name -> microgw.artifact.v1.UpstreamAuthType
+	52, // 58: microgw.artifact.v1.Resilience.retry:type_name -> microgw.artifact.v1.Retry
+	53, // 59: microgw.artifact.v1.Resilience.circuit_breaker:type_name -> microgw.artifact.v1.CircuitBreaker
+	54, // 60: microgw.artifact.v1.Resilience.pool:type_name -> microgw.artifact.v1.Pool
+	11, // 61: microgw.artifact.v1.MutualTls.mode:type_name -> microgw.artifact.v1.MutualTlsMode
+	3,  // 62: microgw.artifact.v1.Parameter.in:type_name -> microgw.artifact.v1.Location
+	61, // 63: microgw.artifact.v1.Body.media_types:type_name -> microgw.artifact.v1.MediaType
+	61, // 64: microgw.artifact.v1.ResponseBody.media_types:type_name -> microgw.artifact.v1.MediaType
+	65, // [65:65] is the sub-list for method output_type
+	65, // [65:65] is the sub-list for method input_type
+	65, // [65:65] is the sub-list for extension type_name
+	65, // [65:65] is the sub-list for extension extendee
+	0,  // [0:65] is the sub-list for field type_name
 }
 
 func init() { file_artifact_v1_artifact_proto_init() }
@@ -4616,14 +4707,14 @@ func file_artifact_v1_artifact_proto_init() {
 	if File_artifact_v1_artifact_proto != nil {
 		return
 	}
-	file_artifact_v1_artifact_proto_msgTypes[10].OneofWrappers = []any{
+	file_artifact_v1_artifact_proto_msgTypes[11].OneofWrappers = []any{
 		(*SecurityScheme_Oauth2)(nil),
 		(*SecurityScheme_Basic)(nil),
 		(*SecurityScheme_ApiKey)(nil),
 		(*SecurityScheme_OpenIdConnect)(nil),
 		(*SecurityScheme_MutualTls)(nil),
 	}
-	file_artifact_v1_artifact_proto_msgTypes[16].OneofWrappers = []any{
+	file_artifact_v1_artifact_proto_msgTypes[17].OneofWrappers = []any{
 		(*Stage_Authn)(nil),
 		(*Stage_Scope)(nil),
 		(*Stage_Throttle)(nil),
@@ -4633,12 +4724,12 @@ func file_artifact_v1_artifact_proto_init() {
 		(*Stage_Subscription)(nil),
 		(*Stage_BackendJwt)(nil),
 	}
-	file_artifact_v1_artifact_proto_msgTypes[26].OneofWrappers = []any{
+	file_artifact_v1_artifact_proto_msgTypes[27].OneofWrappers = []any{
 		(*ThrottleKey_Header)(nil),
 		(*ThrottleKey_Claim)(nil),
 		(*ThrottleKey_ClientAddress)(nil),
 	}
-	file_artifact_v1_artifact_proto_msgTypes[29].OneofWrappers = []any{
+	file_artifact_v1_artifact_proto_msgTypes[30].OneofWrappers = []any{
 		(*Interceptor_Wasm)(nil),
 		(*Interceptor_Ballerina)(nil),
 		(*Interceptor_Java)(nil),
@@ -4650,7 +4741,7 @@ func file_artifact_v1_artifact_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_artifact_v1_artifact_proto_rawDesc), len(file_artifact_v1_artifact_proto_rawDesc)),
 			NumEnums:      12,
-			NumMessages:   50,
+			NumMessages:   51,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -15,6 +15,7 @@ import (
 	"github.com/microgw/microgw/pkg/artifact"
 	"github.com/microgw/microgw/toolkit/internal/build"
 	"github.com/microgw/microgw/toolkit/internal/diag"
+	"github.com/microgw/microgw/toolkit/internal/ledger"
 )
 
 const buildLong = `Build a project: check its definitions and policies, decide all that can be
@@ -33,12 +34,16 @@ any machine.
 Endpoints come from x-wso2-production-endpoints, else from the definition's
 servers, else from --default-endpoint.
 
+--ledger says of every keyword of the definitions whether the gateway enforces
+it.
+
 Exit codes: 0 built; 1 the project has errors, or the artifact cannot be
 written; 2 wrong arguments, among them a folder that does not exist.`
 
 const buildExamples = `  micro-gw build petstore
   micro-gw build . --default-endpoint http://127.0.0.1:8080
   micro-gw build petstore -o /tmp/petstore.mgw
+  micro-gw build petstore --ledger
   micro-gw build petstore --output json | jq -r .digest`
 
 // built is what a build says of itself in JSON. The field names are stable.
@@ -53,13 +58,16 @@ type built struct {
 	Errors      int       `json:"errors"`
 	Warnings    int       `json:"warnings"`
 	Diagnostics diag.List `json:"diagnostics"`
+	// Ledger is there if it was asked for and there is an artifact.
+	Ledger *ledger.Ledger `json:"ledger,omitempty"`
 }
 
 func (a *app) buildCommand() *cobra.Command {
 	var (
-		opts   build.Options
-		format output
-		file   string
+		opts        build.Options
+		format      output
+		file        string
+		ledger, all bool
 	)
 	cmd := &cobra.Command{
 		Use:               "build NAME|PATH",
@@ -73,11 +81,15 @@ func (a *app) buildCommand() *cobra.Command {
 			if cmd.Flags().Changed("out") && file == "" {
 				return usage("", "-o needs a file name")
 			}
-			return a.build(cmd.Context(), opts, file, format)
+			if all && !ledger {
+				return usage("", "--all goes with --ledger")
+			}
+			return a.build(cmd.Context(), opts, file, format, ledger, all)
 		},
 	}
 	addDefaultEndpoint(cmd, &opts)
 	addOutput(cmd, &format)
+	addLedger(cmd, &ledger, &all)
 	cmd.Flags().StringVarP(&file, "out", "o", "", "write the artifact to `FILE`")
 	return cmd
 }
@@ -123,7 +135,7 @@ func (a *app) project(ctx context.Context, opts build.Options) (build.Result, er
 	return result, nil
 }
 
-func (a *app) build(ctx context.Context, opts build.Options, file string, format output) error {
+func (a *app) build(ctx context.Context, opts build.Options, file string, format output, withLedger, all bool) error {
 	start := time.Now()
 	if info, err := os.Stat(file); err == nil && info.IsDir() {
 		return usage("give the name of a file", "-o %s is a folder", file)
@@ -173,11 +185,20 @@ func (a *app) build(ctx context.Context, opts build.Options, file string, format
 	elapsed := time.Since(start)
 	say.Artifact, say.Size, say.Digest, say.Millis = file, written.Size, digest(written), elapsed.Milliseconds()
 	if format == outputJSON {
+		if withLedger {
+			if say.Ledger, err = ledger.Of(written.Artifact); err != nil {
+				return failed(err)
+			}
+		}
 		return a.printJSON(say)
 	}
 	fmt.Fprintf(a.out, "%s: %s, %s, built in %s\n", say.Project,
 		count(say.APIs, "API", "APIs"), count(say.Operations, "operation", "operations"), duration(elapsed))
 	fmt.Fprintf(a.out, "%s (%s)\n%s\n", file, bytesize(say.Size), say.Digest)
+	if withLedger {
+		fmt.Fprintln(a.out)
+		return a.ledger(written.Artifact, format, all)
+	}
 	return nil
 }
 

@@ -13,6 +13,7 @@ import (
 	"net/url"
 	"os"
 	"os/signal"
+	"reflect"
 	"regexp"
 	"strings"
 	"syscall"
@@ -41,6 +42,7 @@ func TestMain(m *testing.M) {
 //	empty FOLDER              nothing is in FOLDER
 //	freeport NAME             puts a free port of this machine in $NAME
 //	get URL STATUS [REGEXP]   waits until URL is answered so
+//	sameledger BUILT LEDGER   the ledger of a build in JSON is that of inspect
 //	touch-url URL             calls URL, whatever comes of it
 //
 // and $SERVER is the URL of a server that hands out definitions.
@@ -58,11 +60,12 @@ func TestStories(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"claims":    claims,
-			"empty":     empty,
-			"freeport":  freePort,
-			"get":       get,
-			"touch-url": touchURL,
+			"claims":     claims,
+			"empty":      empty,
+			"freeport":   freePort,
+			"get":        get,
+			"sameledger": sameLedger,
+			"touch-url":  touchURL,
 		},
 	})
 }
@@ -145,6 +148,19 @@ func get(ts *testscript.TestScript, neg bool, args []string) {
 		}
 	}
 	ts.Fatalf("%s is answered %s", args[0], last)
+}
+
+func sameLedger(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: sameledger BUILT LEDGER")
+	}
+	var built struct{ Ledger any }
+	var alone any
+	ts.Check(json.Unmarshal([]byte(ts.ReadFile(args[0])), &built))
+	ts.Check(json.Unmarshal([]byte(ts.ReadFile(args[1])), &alone))
+	if built.Ledger == nil || !reflect.DeepEqual(built.Ledger, alone) {
+		ts.Fatalf("%s has another ledger than %s", args[0], args[1])
+	}
 }
 
 func touchURL(ts *testscript.TestScript, neg bool, args []string) {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/microgw/microgw/pkg/artifact"
 	"github.com/microgw/microgw/schema/artifactpb"
+	"github.com/microgw/microgw/toolkit/internal/compile"
 	"github.com/microgw/microgw/toolkit/internal/diag"
 )
 
@@ -21,13 +22,20 @@ what it was built from. The artifact is verified first, as a runtime does.
 
 Endpoints are listed once, with a number that operations refer to.
 
+With --ledger it says instead, for every keyword of the definitions, whether the
+gateway enforces it.
+
 Exit codes: 0 printed; 1 the file is not a good artifact; 2 wrong arguments.`
 
 const inspectExamples = `  micro-gw inspect petstore/target/petstore.mgw
-  micro-gw inspect petstore.mgw --output json | jq '.apis[].operations[].id'`
+  micro-gw inspect petstore.mgw --output json | jq '.apis[].operations[].id'
+  micro-gw inspect --ledger petstore.mgw`
 
 func (a *app) inspectCommand() *cobra.Command {
-	var format output
+	var (
+		format      output
+		ledger, all bool
+	)
 	cmd := &cobra.Command{
 		Use:     "inspect FILE.mgw",
 		Short:   "Say what is inside an artifact",
@@ -50,6 +58,12 @@ func (a *app) inspectCommand() *cobra.Command {
 			if err != nil {
 				return failed(err)
 			}
+			if ledger {
+				return a.ledger(f.Artifact, format, all)
+			}
+			if all {
+				return usage("", "--all goes with --ledger")
+			}
 			v := viewOf(f)
 			if format == outputJSON {
 				return a.printJSON(v)
@@ -58,6 +72,7 @@ func (a *app) inspectCommand() *cobra.Command {
 		},
 	}
 	addOutput(cmd, &format)
+	addLedger(cmd, &ledger, &all)
 	return cmd
 }
 
@@ -268,24 +283,26 @@ func securityWords(a *artifactpb.Artifact, s *artifactpb.Security) string {
 	return strings.Join(alternatives, "; or ")
 }
 
-// notYet marks alternatives that the artifact has for later versions: no caller
-// gets in by them today.
-const notYet = " (not accepted yet)"
-
+// schemeWords is what a scheme asks for. Marked are those that the artifact has
+// for later versions: no caller gets in by them today.
 func schemeWords(s *artifactpb.SecurityScheme) string {
+	words := "unknown scheme"
 	switch k := s.GetKind().(type) {
 	case *artifactpb.SecurityScheme_Oauth2:
-		return "token"
+		words = "token"
 	case *artifactpb.SecurityScheme_OpenIdConnect:
-		return "OpenID Connect token"
+		words = "OpenID Connect token"
 	case *artifactpb.SecurityScheme_Basic:
-		return "user and password" + notYet
+		words = "user and password"
 	case *artifactpb.SecurityScheme_ApiKey:
-		return fmt.Sprintf("API key in %s %s", enum(k.ApiKey.GetIn(), "LOCATION_"), k.ApiKey.GetName()) + notYet
+		words = fmt.Sprintf("API key in %s %s", enum(k.ApiKey.GetIn(), "LOCATION_"), k.ApiKey.GetName())
 	case *artifactpb.SecurityScheme_MutualTls:
-		return "client certificate" + notYet
+		words = "client certificate"
 	}
-	return "unknown scheme"
+	if !compile.ArtifactScheme(s).Enforced() {
+		words += " (not accepted yet)"
+	}
+	return words
 }
 
 // stageWords is a stage's name, with what it checks if that fits in a word.

@@ -262,7 +262,7 @@ func (c *compiler) api(doc *spec.Document) {
 			spec.OpenAPI31: artifactpb.Dialect_DIALECT_OPENAPI_3_1,
 			spec.Swagger20: artifactpb.Dialect_DIALECT_SWAGGER_2_0,
 		}[doc.Dialect]),
-		Json: doc.JSON,
+		Json: doc.JSON, Omitted: c.omissions(doc),
 	})
 	for i := range x.Endpoints {
 		e := &x.Endpoints[i]
@@ -276,6 +276,18 @@ func (c *compiler) api(doc *spec.Document) {
 	a.flush()
 	c.apis = append(c.apis, a)
 	c.out.Apis = append(c.out.Apis, a.out)
+}
+
+// omissions are what the document has lost on its way here.
+func (c *compiler) omissions(doc *spec.Document) []*artifactpb.Omission {
+	var list []*artifactpb.Omission
+	for _, o := range doc.Omitted {
+		list = append(list, &artifactpb.Omission{
+			Position: &artifactpb.Position{Source: c.sources[o.At.File], Line: uint32(o.At.Line), Column: uint32(o.At.Column)},
+			Object:   o.Object, Keyword: o.Key, Why: o.Why,
+		})
+	}
+	return list
 }
 
 // settings are what holds for the whole API.
@@ -323,12 +335,12 @@ func (a *api) settings() {
 			AllowOrigins: cors.Origins, AllowHeaders: cors.Headers, AllowMethods: cors.Methods,
 			ExposeHeaders: cors.Expose, AllowCredentials: cors.AllowCredentials,
 		}
-		a.carry(cors.At, true, "CORS is not enforced by this version: no CORS headers are added, and preflight requests are not answered")
+		a.lacks(cors.At, true, CORS)
 	}
 	if cache := x.Cache; cache != nil {
 		a.out.ResponseCache = &artifactpb.ResponseCache{Enabled: cache.Enabled, TimeoutMs: cache.TimeoutMillis}
 		if cache.Enabled {
-			a.carry(cache.At, true, "response caching is not done by this version: every call goes to the upstream")
+			a.lacks(cache.At, true, ResponseCaching)
 		}
 	}
 	// There may be no operation, but a name that stands for nothing is wrong all
@@ -540,7 +552,7 @@ func (a *api) tier(op *spec.Operation) uint32 {
 	}
 	i := a.policy(t)
 	if i > 0 {
-		a.carry(t.At, t == api, "throttling is not enforced by this version: calls are not counted")
+		a.lacks(t.At, t == api, Throttling)
 	}
 	return i
 }

@@ -254,14 +254,14 @@ func (a *api) extension(ref *spec.EndpointRef, id string, env artifactpb.Environ
 	for _, u := range urls {
 		c.Endpoints = append(c.Endpoints, &artifactpb.Endpoint{Url: u.URL, EtcdKey: u.Etcd})
 		if u.Etcd != "" {
-			a.carry(u.At, whole, "etcd is not asked by this version: calls go to the default URL")
+			a.lacks(u.At, whole, Etcd)
 		}
 	}
 	if s := e.Auth; s != nil {
 		typ := artifactpb.UpstreamAuthType_UPSTREAM_AUTH_TYPE_BASIC
 		if s.Type == "digest" {
 			typ = artifactpb.UpstreamAuthType_UPSTREAM_AUTH_TYPE_DIGEST
-			a.carry(s.At, whole, "digest credentials are not sent to the upstream by this version")
+			a.lacks(s.At, whole, UpstreamDigest)
 		} else if key := name + "_" + short(env) + "_basic_password"; a.once("password " + key) {
 			a.c.diags.Notef(s.At, "the password is %q in the runtime's conf; without it an empty one is sent", key)
 		}
@@ -311,13 +311,13 @@ func short(env artifactpb.Environment) string {
 // time-out it keeps.
 func unhonoured(r *spec.Resilience) string {
 	var keys []string
-	if r.Retry != nil {
+	if r.Retry != nil && !UpstreamRetry.Enforced() {
 		keys = append(keys, "retryConfig")
 	}
-	if r.CircuitBreaker != nil {
+	if r.CircuitBreaker != nil && !CircuitBreaker.Enforced() {
 		keys = append(keys, "circuitBreaker")
 	}
-	if r.Pool != nil {
+	if r.Pool != nil && !UpstreamPool.Enforced() {
 		keys = append(keys, "poolConfig")
 	}
 	switch n := len(keys); n {

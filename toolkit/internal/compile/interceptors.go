@@ -43,7 +43,7 @@ func (a *api) interceptors(op *spec.Operation, out *artifactpb.Operation) {
 // interceptor adds an interceptor to the artifact, or finds it there. The second
 // result is false if there is no such interceptor, which is reported.
 func (a *api) interceptor(name *spec.Text, d interceptor.Direction, whole bool) (uint32, bool) {
-	a.carry(name.At, whole, "interceptors are not run by this version")
+	a.lacks(name.At, whole, Interceptors)
 	key := d.String() + " " + name.Value
 	if i, ok := a.c.interceptors[key]; ok {
 		return i, true

@@ -30,7 +30,7 @@ func token(k spec.SchemeKind) bool {
 }
 
 func enforceable(k spec.SchemeKind) bool {
-	return token(k) || k == spec.Basic || k == spec.APIKey || k == spec.MutualTLS
+	return SchemeFeature(k).Enforced()
 }
 
 func (a *api) secure(op *spec.Operation, out *artifactpb.Operation) {

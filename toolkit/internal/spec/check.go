@@ -65,6 +65,7 @@ type checker struct {
 	said    map[string]bool     // notes about extensions at path items, by name
 	ids     map[string]diag.At  // operationIds
 	items   map[*tree.Node]bool // path items whose parameters were checked
+	omitted []Omission
 }
 
 // visit is an object that was walked by a table. One node may stand for several
@@ -332,6 +333,7 @@ func (c *checker) object(n *tree.Node, o *object, p *place, f *file) {
 			what := fmt.Sprintf("want %s, not %s: the key is ignored", s, found)
 			c.again(o.name, name, what, func() diag.At { return item.At(p.key(name).String()) }, "")
 			drop = append(drop, i)
+			c.omit(o.name, name, n.KeyAt(i, ""), "its value is not "+s.String())
 		case isExtension(name):
 			c.extension(o, n, i, p)
 		case name == "$ref" && o.ref:

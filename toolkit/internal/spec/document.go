@@ -72,6 +72,8 @@ type Document struct {
 	// JSON is the document as the artifact carries it: OpenAPI 3, references
 	// to other files resolved, compact, keys sorted.
 	JSON []byte
+	// Omitted are keywords that JSON does not have, in the order of the files.
+	Omitted []Omission
 }
 
 // An Operation is one method of a path.

@@ -123,8 +123,10 @@ func load(fs *files, f *file, l *diag.List) *Document {
 		root = c.bundle()
 	}
 	if kind == Swagger20 {
+		c.lost(root)
 		root = c.convert(root)
 	}
+	doc.Omitted = c.omissions()
 	doc.JSON = root.AppendJSON(make([]byte, 0, f.size+f.size/8))
 	return doc
 }
