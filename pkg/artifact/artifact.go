@@ -25,8 +25,9 @@
 // and version by value, flags and length by the size of the file.
 //
 // What surprises: a valid signature proves only that the file is as the owner
-// of the key in it made it. Whether that key is to be trusted is the caller's
-// question; see File.Signer.
+// of the key in it made it, and whoever changes a file can sign it anew, or take
+// the signature away. So Open accepts files that anybody or nobody signed; to
+// insist on certain keys is OpenSigned.
 package artifact
 
 import (
@@ -39,9 +40,11 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"slices"
 
 	"google.golang.org/protobuf/proto"
 
+	"github.com/microgw/microgw/pkg/signing"
 	"github.com/microgw/microgw/schema/artifactpb"
 )
 
@@ -126,16 +129,38 @@ func signedMessage(data []byte) []byte {
 
 // Open reads and verifies the artifact at path. Its error begins with path and
 // is one line.
-func Open(path string) (*File, error) {
+func Open(path string) (*File, error) { return open(path, Parse) }
+
+// OpenSigned is Open for a caller that trusts certain keys: an artifact that
+// none of them signed is refused, with a *NotTrustedError, before anything of
+// its payload is looked at. Without keys every artifact is refused.
+func OpenSigned(path string, keys []ed25519.PublicKey) (*File, error) {
+	return open(path, func(data []byte) (*File, error) { return ParseSigned(data, keys) })
+}
+
+func open(path string, parse func([]byte) (*File, error)) (*File, error) {
 	data, err := readFile(path)
 	if err == nil {
 		var f *File
-		if f, err = Parse(data); err == nil {
+		if f, err = parse(data); err == nil {
 			f.Path = path
 			return f, nil
 		}
 	}
 	return nil, fmt.Errorf("%s: %w", path, err)
+}
+
+// A NotTrustedError says that an artifact is whole, but not signed by a key that
+// the caller trusts.
+type NotTrustedError struct {
+	Signer ed25519.PublicKey // nil: nobody signed it
+}
+
+func (e *NotTrustedError) Error() string {
+	if e.Signer == nil {
+		return "the artifact is not signed"
+	}
+	return "the artifact is signed by key " + signing.ID(e.Signer) + ", which is not trusted"
 }
 
 // readFile reads at most MaxSize bytes. Its errors do not name the path.
@@ -182,6 +207,19 @@ func withoutPath(err error) error {
 // Parse verifies data, which is a whole artifact file, and returns what is in
 // it. It keeps no reference to data.
 func Parse(data []byte) (*File, error) {
+	return parse(data, func(ed25519.PublicKey) bool { return true })
+}
+
+// ParseSigned is to Parse what OpenSigned is to Open.
+func ParseSigned(data []byte, keys []ed25519.PublicKey) (*File, error) {
+	return parse(data, func(signer ed25519.PublicKey) bool {
+		return signer != nil && slices.ContainsFunc(keys, func(k ed25519.PublicKey) bool { return k.Equal(signer) })
+	})
+}
+
+// parse is Parse with a say in who may have signed: trusted is asked once the
+// signature, if there is one, is known to be valid.
+func parse(data []byte, trusted func(ed25519.PublicKey) bool) (*File, error) {
 	if len(data) == 0 {
 		return nil, errors.New("not a micro-gw artifact: the file is empty")
 	}
@@ -235,6 +273,9 @@ func Parse(data []byte) (*File, error) {
 			return nil, errors.New("damaged artifact: its signature is not valid")
 		}
 		f.Signer = key
+	}
+	if !trusted(f.Signer) {
+		return nil, &NotTrustedError{f.Signer}
 	}
 	f.Artifact = new(artifactpb.Artifact)
 	if err := proto.Unmarshal(payload, f.Artifact); err != nil {

@@ -1,6 +1,7 @@
 package artifact
 
 import (
+	"crypto/ed25519"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -14,6 +15,20 @@ import (
 // begins with path.
 func Write(path string, a *artifactpb.Artifact) error {
 	data, err := Marshal(a)
+	return write(path, data, err)
+}
+
+// WriteSigned is Write with a signature made by key.
+func WriteSigned(path string, a *artifactpb.Artifact, key ed25519.PrivateKey) error {
+	data, err := Marshal(a)
+	if err == nil {
+		data, err = Sign(data, key)
+	}
+	return write(path, data, err)
+}
+
+// write puts data at path unless making it failed.
+func write(path string, data []byte, err error) error {
 	if err == nil {
 		err = replace(path, data)
 	}

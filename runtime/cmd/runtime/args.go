@@ -32,6 +32,8 @@ Flags:
                         environment variable does the same with "_" for ".":
                         listenerConfig_httpPort=8080
   --dev                 development mode although there is a conf file
+  --verify-key FILE     public key that the artifact must be signed by ("micro-gw
+                        keygen"); may be repeated: any of them will do
   --watch               swap the artifact whenever its file changes
   --check               check conf and artifact, bind no port, and end
   --ready               "health": whether it can serve, not only whether it lives
@@ -71,7 +73,8 @@ type command struct {
 	watch    bool
 	check    bool
 	ready    bool
-	output   string // "text" or "json"
+	keys     []string // of --verify-key
+	output   string   // "text" or "json"
 }
 
 // usageError is a command line that makes no sense.
@@ -120,7 +123,7 @@ func parse(args []string) (*command, error) {
 			}
 			return nil, misuse("unknown flag %q", arg)
 		}
-		if given[name] && name != "e" {
+		if given[name] && name != "e" && name != "verify-key" {
 			return nil, misuse("--%s is given twice", name)
 		}
 		given[name] = true
@@ -154,7 +157,7 @@ func parse(args []string) (*command, error) {
 // consistent refuses flags that the command has no use for.
 func (c *command) consistent(given map[string]bool) error {
 	allowed := map[string][]string{
-		"serve":   {"artifact", "conf", "e", "dev", "watch", "check"},
+		"serve":   {"artifact", "conf", "e", "dev", "watch", "check", "verify-key"},
 		"config":  {"conf", "e", "dev", "output"},
 		"health":  {"conf", "e", "ready"},
 		"version": {"output"},
@@ -208,6 +211,13 @@ func (c *command) flags() map[string]option {
 				return fmt.Errorf("%q is not KEY=VALUE", s)
 			}
 			c.set = append(c.set, s)
+			return nil
+		}},
+		"verify-key": {text: func(s string) error {
+			if s == "" {
+				return errors.New("the value is empty")
+			}
+			c.keys = append(c.keys, s)
 			return nil
 		}},
 		"dev":   {on: &c.dev},

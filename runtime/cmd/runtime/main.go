@@ -79,7 +79,7 @@ func (c *command) do(stdout, stderr io.Writer) error {
 	case "health":
 		return c.health(stdout)
 	}
-	o := gateway.Options{Artifact: c.artifact, Conf: c.conf(), Watch: c.watch, Stderr: stderr}
+	o := gateway.Options{Artifact: c.artifact, Conf: c.conf(), Watch: c.watch, VerifyKeys: c.keys, Stderr: stderr}
 	if c.check {
 		summary, err := gateway.Check(o)
 		if err == nil {

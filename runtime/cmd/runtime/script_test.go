@@ -19,6 +19,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/microgw/microgw/pkg/artifact"
+	"github.com/microgw/microgw/pkg/signing"
 	"github.com/microgw/microgw/pkg/testport"
 	"github.com/microgw/microgw/schema/artifactpb"
 )
@@ -35,6 +36,8 @@ func TestMain(m *testing.M) {
 // commands they have
 //
 //	artifact FILE PROJECT       write an artifact with GET /v1/hello, open to all
+//	keygen NAME                 make NAME.key and NAME.pub
+//	sign FILE KEY               sign an artifact
 //	newer FILE                  make its format one of the future
 //	ports NAME...               set variables to free ports
 //	start NAME ARG...           start runtime; its output goes to NAME.out and NAME.err
@@ -54,6 +57,7 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"keygen": cmdKeygen, "sign": cmdSign,
 			"artifact": cmdArtifact, "newer": cmdNewer, "ports": cmdPorts, "start": cmdStart, "signal": cmdSignal, "ended": cmdEnded,
 			"await": cmdAwait, "get": cmdGet, "unreachable": cmdUnreachable, "exits": cmdExits,
 		},
@@ -80,6 +84,19 @@ func cmdArtifact(ts *testscript.TestScript, _ bool, args []string) {
 			Endpoints: []*artifactpb.Endpoint{{Url: "http://127.0.0.1:1"}},
 		}},
 	}))
+}
+
+func cmdKeygen(ts *testscript.TestScript, _ bool, args []string) {
+	_, err := signing.Create(ts.MkAbs(args[0]+".key"), ts.MkAbs(args[0]+".pub"))
+	ts.Check(err)
+}
+
+func cmdSign(ts *testscript.TestScript, _ bool, args []string) {
+	key, err := signing.Private(ts.MkAbs(args[1]))
+	ts.Check(err)
+	f, err := artifact.Open(ts.MkAbs(args[0]))
+	ts.Check(err)
+	ts.Check(artifact.WriteSigned(ts.MkAbs(args[0]), f.Artifact, key))
 }
 
 func cmdNewer(ts *testscript.TestScript, _ bool, args []string) {

@@ -51,6 +51,7 @@ type Artifact struct {
 	Project  string    `json:"project"`
 	Path     string    `json:"path"`
 	Digest   string    `json:"digest"` // "sha256:" and hex, of the payload
+	Signer   string    `json:"signer,omitempty"`
 	Format   uint32    `json:"format"`
 	Size     int64     `json:"size"`
 	Toolkit  string    `json:"toolkit_version"`

@@ -27,6 +27,7 @@ const Standard = "-"
 // Config is the effective configuration: checked, with every default filled
 // in, and not changed after Load.
 type Config struct {
+	Artifact   Artifact
 	Listener   Listener
 	Admin      Admin
 	Upstream   Upstream
@@ -53,6 +54,11 @@ type Config struct {
 
 	path    string            // of the file, "" for none
 	sources map[string]origin // by key, for the values that are not defaults
+}
+
+// Artifact is what may be served.
+type Artifact struct {
+	VerifyKeys []string // PEM files: who may have signed it; none: it need not be signed
 }
 
 // Listener is the API ports and what is allowed on them.

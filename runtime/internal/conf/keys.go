@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"net/url"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -34,6 +35,9 @@ const (
 )
 
 var configKeys = []key[Config]{
+	{"artifact.verifyKeys", nil, "", filesOf(func(c *Config) *[]string { return &c.Artifact.VerifyKeys }),
+		"PEM files with the public keys (`micro-gw keygen`) of those who may sign artifacts: one that none of them signed is refused, at the start and when it is swapped. `[]`: an artifact need not be signed. `--verify-key` wins."},
+
 	{"listenerConfig.host", nil, "3.0", stringOf(func(c *Config) *string { return &c.Listener.Host }, isHost),
 		"Address or name the API ports are bound to."},
 	{"listenerConfig.httpPort", nil, "3.0", portOf(func(c *Config) *int { return &c.Listener.HTTPPort }),
@@ -299,6 +303,41 @@ func fileOf[T any](p func(*T) *string) codec[T] {
 			return bad
 		},
 		get: func(t *T) any { return *p(t) },
+	}
+}
+
+// filesOf is a list of files that must be there. Only [] in the file empties it:
+// a variable that happens to be empty must not take away what the list keeps
+// out.
+func filesOf[T any](p func(*T) *[]string) codec[T] {
+	return codec[T]{
+		typ: "list of files", path: true,
+		shape: &shape{AnyOf: []*shape{{Type: "array", Items: textShape("^.+$")}, textShape(`[^\s,]`)}},
+		set: func(t *T, v value) string {
+			all, bad := v.strings()
+			if bad != "" {
+				return strings.Replace(bad, "a list of strings", "a list of files", 1)
+			}
+			if len(all) == 0 && v.kind != list {
+				return "empty; none is [] in the file"
+			}
+			files := []string{}
+			for _, s := range all {
+				if s == "" {
+					return "a file's name is empty"
+				}
+				if !filepath.IsAbs(s) {
+					s = filepath.Join(v.dir, s)
+				}
+				if bad := checkFile(s); bad != "" {
+					return bad
+				}
+				files = append(files, s)
+			}
+			*p(t) = files
+			return ""
+		},
+		get: func(t *T) any { return append([]string{}, *p(t)...) },
 	}
 }
 

@@ -135,6 +135,7 @@ func TestEveryKey(t *testing.T) {
 		"jwtTokenConfig.audience": "a", "jwtTokenConfig.certificateAlias": "x", "jwtTokenConfig.jwksURL": "https://i.example/jwks", "jwtTokenConfig.issuer": "i",
 		"jwtTokenConfig.consumerKeyClaim": "azp", "jwtTokenConfig.algorithm": "PS256",
 		"b7a.users.somebody.password": sha256OfSecret, "b7a.users.somebody.scopes": "read,write",
+		"artifact.verifyKeys": "store.p12",
 	}
 	for _, name := range conf.Names() {
 		value, ok := values[name]

@@ -44,6 +44,9 @@ type Options struct {
 	Artifact string // path
 	Conf     conf.Options
 	Watch    bool // swap the artifact when its file changes
+	// VerifyKeys are PEM files with the keys that the artifact must be signed
+	// by, one of them; if there are any, those of the conf do not count.
+	VerifyKeys []string
 
 	Stderr io.Writer // for the log
 	// Signals are acted on as the runtime command documents: SIGTERM and

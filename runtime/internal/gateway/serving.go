@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"crypto/ed25519"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/hex"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"github.com/microgw/microgw/pkg/artifact"
+	"github.com/microgw/microgw/pkg/signing"
 	"github.com/microgw/microgw/runtime/internal/admin"
 	"github.com/microgw/microgw/runtime/internal/conf"
 	"github.com/microgw/microgw/runtime/internal/engine"
@@ -39,7 +41,7 @@ func (g *gateway) load() (*serving, error) {
 	// First its identity, then its content: if it changes in between, watch
 	// sees a difference and loads it once more.
 	s := &serving{file: identify(g.o.Artifact)}
-	f, err := artifact.Open(g.o.Artifact)
+	f, err := g.open()
 	if err != nil {
 		return nil, err
 	}
@@ -64,6 +66,9 @@ func (g *gateway) load() (*serving, error) {
 		Project: f.GetProject(), Path: f.Path, Digest: "sha256:" + hex.EncodeToString(f.Digest[:]),
 		Format: f.Format, Size: f.Size, Toolkit: f.GetBuild().GetToolkitVersion(), LoadedAt: time.Now().UTC(),
 	}
+	if f.Signer != nil {
+		s.identity.Signer = signing.ID(f.Signer)
+	}
 	s.developmentKey = len(f.GetDevelopmentKey()) > 0
 	s.apis = len(f.GetApis())
 	for _, api := range f.GetApis() {
@@ -82,6 +87,46 @@ func (g *gateway) load() (*serving, error) {
 	s.counters = g.counters.Routes(ids)
 	s.table.Counters = s.counters
 	return s, nil
+}
+
+// open reads the artifact and insists on its signature if there are keys to
+// verify it by. They are read each time, so that who may sign can change while
+// the gateway serves; a key that cannot be read refuses the artifact.
+func (g *gateway) open() (*artifact.File, error) {
+	files, source := g.o.VerifyKeys, "--verify-key"
+	if len(files) == 0 {
+		files, source = g.cfg.Artifact.VerifyKeys, "artifact.verifyKeys"
+	}
+	if len(files) == 0 {
+		return artifact.Open(g.o.Artifact)
+	}
+	var keys []ed25519.PublicKey
+	for _, file := range files {
+		k, err := signing.Public(file)
+		if err != nil {
+			return nil, withHint(fmt.Errorf("%s: %w", source, err))
+		}
+		keys = append(keys, k...)
+	}
+	f, err := artifact.OpenSigned(g.o.Artifact, keys)
+	var untrusted *artifact.NotTrustedError
+	if errors.As(err, &untrusted) {
+		names := make([]string, 0, len(keys))
+		for _, k := range keys {
+			names = append(names, signing.ID(k))
+		}
+		return nil, fmt.Errorf("%w (%s trusts %s)", err, source, strings.Join(names, ", "))
+	}
+	return f, err
+}
+
+// withHint puts what to do about a key file below what is wrong with it.
+func withHint(err error) error {
+	var bad *signing.Error
+	if errors.As(err, &bad) && bad.Hint != "" {
+		return fmt.Errorf("%w\n\thint: %s", err, bad.Hint)
+	}
+	return err
 }
 
 func describe(r *engine.Route) admin.Route {
@@ -117,14 +162,22 @@ func (s *serving) digest() string { return s.identity.Digest }
 
 // attrs are for the log.
 func (s *serving) attrs() []any {
-	return []any{"project", s.identity.Project, "path", s.identity.Path, "digest", s.identity.Digest,
+	list := []any{"project", s.identity.Project, "path", s.identity.Path, "digest", s.identity.Digest,
 		"apis", s.apis, "operations", len(s.routes), "toolkit", s.identity.Toolkit}
+	if s.identity.Signer != "" {
+		list = append(list, "signer", s.identity.Signer)
+	}
+	return list
 }
 
 // summary is for --check.
 func (s *serving) summary() string {
-	return fmt.Sprintf("%s: good: project %s, %s, %s, %s", s.identity.Path, s.identity.Project,
+	text := fmt.Sprintf("%s: good: project %s, %s, %s, %s", s.identity.Path, s.identity.Project,
 		plural(s.apis, "API"), plural(len(s.routes), "operation"), s.identity.Digest)
+	if s.identity.Signer != "" {
+		text += ", signed by " + s.identity.Signer
+	}
+	return text
 }
 
 func plural(n int, word string) string {
