@@ -40,6 +40,18 @@ func TestBoundaries(t *testing.T) {
 		},
 		deptest.Rule{
 			In:     root + "toolkit/...",
+			Import: []string{"software.sslmate.com/src/go-pkcs12/..."},
+			Except: []string{internal + "apim", internal + "apim/apimtest"},
+			Reason: "trust stores are read by apim",
+		},
+		deptest.Rule{
+			In:     root + "toolkit/...",
+			Import: []string{"golang.org/x/term/..."},
+			Except: []string{internal + "cli"},
+			Reason: "people are asked by the command line; take values",
+		},
+		deptest.Rule{
+			In:     root + "toolkit/...",
 			Import: []string{"github.com/golang-jwt/jwt/..."},
 			Except: []string{internal + "devkey"},
 			Reason: "tokens are made by devkey",

@@ -1,6 +1,7 @@
 package cli_test
 
 import (
+	"archive/zip"
 	"context"
 	"encoding/base64"
 	"encoding/json"
@@ -13,6 +14,7 @@ import (
 	"net/url"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"reflect"
 	"regexp"
 	"strings"
@@ -24,6 +26,7 @@ import (
 
 	"github.com/microgw/microgw/pkg/artifact"
 	"github.com/microgw/microgw/pkg/testport"
+	"github.com/microgw/microgw/toolkit/internal/apim/apimtest"
 	"github.com/microgw/microgw/toolkit/internal/cli"
 	"github.com/microgw/microgw/toolkit/internal/scaffold"
 )
@@ -44,15 +47,34 @@ func TestMain(m *testing.M) {
 //	get URL STATUS [REGEXP]   waits until URL is answered so
 //	sameledger BUILT LEDGER   the ledger of a build in JSON is that of inspect
 //	touch-url URL             calls URL, whatever comes of it
+//	zip FILE FOLDER           makes an archive of a folder's files
 //
-// and $SERVER is the URL of a server that hands out definitions.
+// $SERVER is the URL of a server that hands out definitions, $APIM that of an API
+// Manager with a certificate of its own: ca.pem and ca.p12 are to be trusted,
+// $USER and $PASS get in.
 func TestStories(t *testing.T) {
 	srv := httptest.NewServer(definitions())
 	t.Cleanup(srv.Close)
+	manager := apimtest.New(apimtest.Catalogue())
+	t.Cleanup(func() {
+		manager.Close()
+		if c := manager.Complaints(); len(c) > 0 {
+			t.Errorf("API Manager complains: %q", c)
+		}
+	})
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata",
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("SERVER", srv.URL)
+			env.Setenv("APIM", manager.URL)
+			env.Setenv("APIM_HOST", strings.TrimPrefix(manager.URL, "https://"))
+			env.Setenv("USER", apimtest.User)
+			env.Setenv("PASS", apimtest.Password)
+			for name, data := range map[string][]byte{"ca.pem": manager.CA, "ca.p12": manager.Store} {
+				if err := os.WriteFile(filepath.Join(env.WorkDir, name), data, 0o644); err != nil {
+					return err
+				}
+			}
 			env.Setenv("NO_PROXY", "127.0.0.1")
 			// Under the race detector every process would sleep a second before
 			// it ends, to let late reports out.
@@ -66,6 +88,7 @@ func TestStories(t *testing.T) {
 			"get":        get,
 			"sameledger": sameLedger,
 			"touch-url":  touchURL,
+			"zip":        makeZip,
 		},
 	})
 }
@@ -81,6 +104,13 @@ func definitions() http.Handler {
 			return
 		}
 		fmt.Fprint(w, `{"openapi": "3.0.3"}`)
+	})
+	mux.HandleFunc("/private/pets.yaml", func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Authorization") != "Bearer t" || r.Header.Get("X-Tenant") != "shop" {
+			http.Error(w, "who are you?", http.StatusForbidden)
+			return
+		}
+		_, _ = w.Write(scaffold.Sample())
 	})
 	mux.HandleFunc("/page", func(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprint(w, "<html>Log in first</html>")
@@ -170,6 +200,18 @@ func touchURL(ts *testscript.TestScript, neg bool, args []string) {
 	if res, err := http.Get(args[0]); err == nil {
 		res.Body.Close()
 	}
+}
+
+func makeZip(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: zip FILE FOLDER")
+	}
+	f, err := os.Create(ts.MkAbs(args[0]))
+	ts.Check(err)
+	z := zip.NewWriter(f)
+	ts.Check(z.AddFS(os.DirFS(ts.MkAbs(args[1]))))
+	ts.Check(z.Close())
+	ts.Check(f.Close())
 }
 
 func empty(ts *testscript.TestScript, neg bool, args []string) {

@@ -64,7 +64,7 @@ func (s Source) Read(ctx context.Context) (name string, content []byte, err erro
 	}
 	isJSON, err := recognise(content)
 	if err != nil {
-		return "", nil, fmt.Errorf("definition %s: %w", s.redacted(), err)
+		return "", nil, fmt.Errorf("definition %s: %w", s.Redacted(), err)
 	}
 	return fileName(name, isJSON), content, nil
 }
@@ -75,8 +75,8 @@ func IsURL(location string) bool {
 	return strings.HasPrefix(lower, "http://") || strings.HasPrefix(lower, "https://")
 }
 
-// redacted is the location as it may be printed: a URL may carry a password.
-func (s Source) redacted() string {
+// Redacted is the location as it may be printed: a URL may carry a password.
+func (s Source) Redacted() string {
 	if !IsURL(s.Location) {
 		return s.Location
 	}
@@ -111,7 +111,7 @@ func readFile(location string) (string, []byte, error) {
 }
 
 func (s Source) download(ctx context.Context) (string, []byte, error) {
-	where := s.redacted()
+	where := s.Redacted()
 	u, err := url.Parse(s.Location)
 	if err != nil || u.Host == "" {
 		return "", nil, fmt.Errorf("definition %s: malformed URL", where)

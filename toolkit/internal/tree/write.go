@@ -1,6 +1,8 @@
 package tree
 
 import (
+	"bytes"
+	"encoding/json"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -8,7 +10,9 @@ import (
 
 // AppendJSON appends n as compact JSON with the keys of objects in sorted
 // order, so that the bytes depend on the data alone.
-func (n *Node) AppendJSON(dst []byte) []byte {
+func (n *Node) AppendJSON(dst []byte) []byte { return n.appendJSON(dst, true) }
+
+func (n *Node) appendJSON(dst []byte, sorted bool) []byte {
 	switch n.Kind {
 	case Null:
 		return append(dst, "null"...)
@@ -22,7 +26,7 @@ func (n *Node) AppendJSON(dst []byte) []byte {
 			if i > 0 {
 				dst = append(dst, ',')
 			}
-			dst = item.AppendJSON(dst)
+			dst = item.appendJSON(dst, sorted)
 		}
 		return append(dst, ']')
 	}
@@ -30,7 +34,9 @@ func (n *Node) AppendJSON(dst []byte) []byte {
 	for i := range order {
 		order[i] = i
 	}
-	slices.SortFunc(order, func(a, b int) int { return strings.Compare(n.Keys[a].Name, n.Keys[b].Name) })
+	if sorted {
+		slices.SortFunc(order, func(a, b int) int { return strings.Compare(n.Keys[a].Name, n.Keys[b].Name) })
+	}
 	dst = append(dst, '{')
 	for i, k := range order {
 		if i > 0 {
@@ -38,9 +44,19 @@ func (n *Node) AppendJSON(dst []byte) []byte {
 		}
 		dst = appendString(dst, n.Keys[k].Name)
 		dst = append(dst, ':')
-		dst = n.Items[k].AppendJSON(dst)
+		dst = n.Items[k].appendJSON(dst, sorted)
 	}
 	return append(dst, '}')
+}
+
+// JSON is n as a JSON file for people: indented, keys in their order.
+func (n *Node) JSON() []byte {
+	var out bytes.Buffer
+	if err := json.Indent(&out, n.appendJSON(nil, false), "", "  "); err != nil {
+		panic(err) // it is JSON: we wrote it
+	}
+	out.WriteByte('\n')
+	return out.Bytes()
 }
 
 const hexDigits = "0123456789abcdef"

@@ -1,6 +1,7 @@
 package tree
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"regexp"
@@ -283,3 +284,49 @@ func (r *yamlReader) scalar(y *yaml.Node, line, col uint32) *Node {
 var jsonNumber = regexp.MustCompile(`^-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?$`)
 
 func isJSONNumber(s string) bool { return jsonNumber.MatchString(s) }
+
+// YAML is n as a YAML file for people: block style, keys in their order.
+//
+// Two YAML libraries seldom agree on every scalar, nor does one with itself (long
+// numbers, odd line breaks), so what is written is read back. Where that gives
+// anything else, the text is JSON, which is YAML too.
+func (n *Node) YAML() []byte {
+	var out bytes.Buffer
+	enc := yaml.NewEncoder(&out)
+	enc.SetIndent(2)
+	if enc.Encode(n.yaml()) == nil && enc.Close() == nil {
+		var l diag.List
+		if back := Parse("x.yaml", out.Bytes(), &l); back != nil && bytes.Equal(back.appendJSON(nil, false), n.appendJSON(nil, false)) {
+			return out.Bytes()
+		}
+	}
+	return n.JSON()
+}
+
+func (n *Node) yaml() *yaml.Node {
+	y := &yaml.Node{Kind: yaml.ScalarNode, Value: n.Text}
+	switch n.Kind {
+	case Null:
+		y.Tag, y.Value = "!!null", "null"
+	case Bool:
+		y.Tag = "!!bool"
+	case Number:
+		y.Tag = "!!int"
+		if strings.ContainsAny(n.Text, ".eE") {
+			y.Tag = "!!float"
+		}
+	case String:
+		y.Tag = "!!str"
+	case Array:
+		y.Kind, y.Tag = yaml.SequenceNode, "!!seq"
+		for _, item := range n.Items {
+			y.Content = append(y.Content, item.yaml())
+		}
+	case Object:
+		y.Kind, y.Tag = yaml.MappingNode, "!!map"
+		for i, item := range n.Items {
+			y.Content = append(y.Content, &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: n.Keys[i].Name}, item.yaml())
+		}
+	}
+	return y
+}
