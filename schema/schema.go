@@ -11,6 +11,12 @@ import _ "embed"
 //go:embed policy.schema.json
 var Policy []byte
 
+// Extensions is a schema of OpenAPI definitions that looks at nothing but their
+// x-wso2-* extensions and those of API Manager. It is written by hand.
+//
+//go:embed extensions.schema.json
+var Extensions []byte
+
 // Conf is the schema of micro-gw.conf, as its keys stand in a TOML file. It is
 // made in runtime/internal/conf.
 //

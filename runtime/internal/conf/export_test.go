@@ -42,6 +42,9 @@ func Types() map[string]string {
 	for _, k := range issuerKeys {
 		all[issuerTable+"."+k.name] = k.codec.typ
 	}
+	for _, k := range users.keys {
+		all["b7a.users.somebody."+k.name] = k.codec.typ
+	}
 	return all
 }
 

@@ -129,6 +129,9 @@ func JSONSchema(w io.Writer) error {
 		}
 		g.add(issuerTable+".#."+k.name, s)
 	}
+	for _, r := range rowTables {
+		r.shapes(g.add)
+	}
 	for i := range unusedKeys {
 		g.add(unusedKeys[i].name, unusedKeys[i].shape())
 	}
@@ -229,6 +232,9 @@ func (g *schemaMaker) put(table, name string, s *shape) {
 // from elsewhere.
 func described[T any](c *codec[T], doc string) *shape {
 	s := &shape{Description: doc}
+	if c.shape == nil { // any value, as far as editors know
+		return s
+	}
 	if c.unit != "" {
 		s.Description = strings.TrimSuffix(doc, ".") + " (" + c.unit + ")."
 	}

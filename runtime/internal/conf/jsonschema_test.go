@@ -70,6 +70,7 @@ func TestJSONSchemaMistakes(t *testing.T) {
 		"certificate without its key", "key without its certificate", "password without store", "two identities", "one port twice",
 		"admin's port", "no port", "more idle than allowed", "set twice by two names", "issuer without a key", "issuer without a name",
 		"alias without a store", "two keys", "algorithm beside a key set", "one issuer twice", "the development issuer", "development by file",
+		"user without a password", "password in the clear",
 	}
 	seen := 0
 	for _, tt := range mistakes() {
@@ -133,8 +134,8 @@ func TestJSONSchemaAgrees(t *testing.T) {
 	few := []string{`true`, `false`, `"true"`, `"false"`, `1`, `""`, `"x"`, `"optional"`, `"require"`, `[]`, `["a"]`, values[len(values)-2], values[len(values)-1]}
 	types := conf.Types()
 	names := append(slices.Sorted(maps.Keys(types)), conf.UnusedNames()...)
-	checked := 0
-	for _, name := range names {
+	checked, looked := 0, map[string]bool{}
+	for turn, name := range names {
 		if name == "development.enabled" {
 			continue // which a file can only say false of, all together
 		}
@@ -142,7 +143,15 @@ func TestJSONSchemaAgrees(t *testing.T) {
 		if types[name] == "" {
 			of = few
 		}
-		for _, v := range of {
+		// Of what differs in its bounds alone, the first one whole and a part of
+		// each other.
+		typ := types[name]
+		whole := !slices.Contains([]string{"boolean", "secret", "file", "duration", "integer", "port"}, typ) || !looked[typ]
+		looked[typ] = true
+		for i, v := range of {
+			if !whole && (i+turn)%4 > 0 {
+				continue
+			}
 			switch typ := types[name]; {
 			case typ == "file" && strings.HasPrefix(v, `"`) && v != `"store.p12"` && !strings.Contains(v, "${"):
 				continue // whether it is there is not for a schema

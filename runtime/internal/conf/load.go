@@ -44,6 +44,7 @@ func Load(o Options) (*Config, error) { return load(o, true) }
 func load(o Options, together bool) (*Config, error) {
 	l := &loader{
 		options: o,
+		alone:   !together,
 		c:       Default(),
 		set:     map[string]assignment{},
 		issuers: map[int]origin{},
@@ -68,7 +69,7 @@ func load(o Options, together bool) (*Config, error) {
 	l.readEnvironment()
 	l.readCommandLine()
 	l.apply()
-	if together && len(d.problems) == 0 { // else something may only seem to be missing
+	if !l.alone && len(d.problems) == 0 { // else something may only seem to be missing
 		l.checkTogether()
 	}
 	d.checkStructure(l.problems)
@@ -118,6 +119,7 @@ type assignment struct {
 
 type loader struct {
 	options Options
+	alone   bool // each value is only looked at by itself
 	env     map[string]string
 	c       *Config
 

@@ -33,6 +33,7 @@ type rowTable interface {
 	apply(l *loader)
 	lines(c *Config) []line
 	reference(b *strings.Builder)
+	shapes(add func(name string, s *shape))
 }
 
 // rowTables is all of them.
@@ -87,7 +88,7 @@ func (r *rows[T]) apply(l *loader) {
 				applyTo(l, &r.keys[i].codec, &t, a)
 			}
 		}
-		if r.check != nil {
+		if r.check != nil && !l.alone {
 			say := func(f func(at origin, name, msg string)) func(key, msg string) {
 				return func(key, msg string) {
 					if a, ok := found.set[key]; !ok {
@@ -145,6 +146,19 @@ func (r *rows[T]) reference(b *strings.Builder) {
 		k := &r.keys[i]
 		env := environment(strings.NewReplacer("#", "0", "*", "<name>").Replace(r.table)) + "_" + k.name
 		referenceRow(b, shown+"."+k.name, k.old, k.codec.typ, k.codec.unit, "none", env, r.since, k.doc)
+	}
+}
+
+func (r *rows[T]) shapes(add func(name string, s *shape)) {
+	for i := range r.keys {
+		k := &r.keys[i]
+		for _, name := range append([]string{k.name}, k.old...) {
+			s := described(&k.codec, k.doc)
+			if k.codec.path {
+				s = pathShape(s, k.name)
+			}
+			add(r.table+"."+name, s)
+		}
 	}
 }
 

@@ -288,7 +288,7 @@ func stringOf[T any](p func(*T) *string, r rule) codec[T] {
 
 func listOf[T any](p func(*T) *[]string) codec[T] {
 	return codec[T]{
-		typ: "list of strings",
+		typ: "list of strings", shape: &shape{AnyOf: []*shape{{Type: "array", Items: textShape("")}, textShape("")}},
 		set: func(t *T, v value) string {
 			all, bad := v.strings()
 			if bad == "" {

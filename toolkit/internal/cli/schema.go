@@ -12,10 +12,12 @@ import (
 const schemaLong = `Print a JSON Schema (draft 2020-12), for editors that check and complete:
 
     policy      policy.yaml
+    extensions  the x-wso2-* extensions of OpenAPI definitions, and nothing else of
+                them
     conf        micro-gw.conf
 
-It says what the build and the runtime say, as far as a schema can. What is in one
-file alone and of one version: after an upgrade of micro-gw print it again.
+It says what the build and the runtime say, as far as a schema can. It is whole, and
+of one version: after an upgrade of micro-gw print it again.
 
 Exit codes: 0 printed; 2 wrong arguments.`
 
@@ -25,6 +27,7 @@ var schemas = []struct {
 	text        []byte
 }{
 	{"policy", "policy.yaml", schema.Policy},
+	{"extensions", "extensions of OpenAPI definitions", schema.Extensions},
 	{"conf", "micro-gw.conf", schema.Conf},
 }
 
