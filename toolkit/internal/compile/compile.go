@@ -18,7 +18,8 @@
 //     server's path there. So http://127.0.0.1:9000 with the server /v2 becomes
 //     http://127.0.0.1:9000/v2, and http://127.0.0.1:9000/mock stays as it is.
 //   - An operation's own tier beats its path's and the API's; the API's fills
-//     those that have none, and counts for each on its own, as in WSO2 3.0.
+//     those that have none, and counts for each on its own, as in WSO2 3.0. Where
+//     both are API Manager's x-throttling-tier the API's wins, as there.
 //   - Interceptors of the API and of the operation add up: see interceptors.go.
 //   - Security: see security.go.
 //
@@ -109,6 +110,7 @@ func (c *compiler) feature(f artifactpb.Feature) {
 
 type compiler struct {
 	in    Input
+	spell diag.Speller
 	diags *diag.List
 	out   *artifactpb.Artifact
 	apis  []*api
@@ -347,7 +349,8 @@ func (a *api) settings() {
 	// the same.
 	for d, name := range []*spec.Text{interceptor.Request: x.Request, interceptor.Response: x.Response} {
 		if name != nil {
-			a.interceptor(name, interceptor.Direction(d), true)
+			a.lacks(name.At, true, Interceptors)
+			a.interceptor(name, interceptor.Direction(d))
 		}
 	}
 }
@@ -542,17 +545,27 @@ func (a *api) operation(op *spec.Operation) {
 // tier is the throttling policy that holds for the operation, as an index plus
 // one.
 func (a *api) tier(op *spec.Operation) uint32 {
-	own, item, api := op.Extensions.Tier, op.PathItem.Tier, a.doc.Extensions.Tier
-	t := cmp.Or(own, item, api)
-	if t == nil {
-		return 0
+	api := a.doc.Extensions.RouteExtensions
+	near := op.Extensions.RouteExtensions
+	if near.Tier == nil {
+		near = op.PathItem
 	}
-	if t != api && api != nil && t.Value != api.Value {
-		a.say(diag.Note, t.At, false, fmt.Sprintf("it takes the place of the API's tier %q here, as in WSO2 3.0; in 3.1 and later the API's does", api.Value))
+	t := cmp.Or(near.Tier, api.Tier)
+	switch {
+	case t == nil:
+		return 0
+	case t == api.Tier, api.Tier == nil, t.Value == api.Tier.Value:
+	case near.TierOfManager && api.TierOfManager:
+		// Only versions in which the API's tier wins read API Manager's at both
+		// levels, and its exports have "Unlimited" at every operation then.
+		a.say(diag.Note, t.At, false, fmt.Sprintf("the API's tier %q takes its place, as API Manager has it", api.Tier.Value))
+		t = api.Tier
+	default:
+		a.say(diag.Note, t.At, false, fmt.Sprintf("it takes the place of the API's tier %q here, as in WSO2 3.0; in 3.1 and later the API's does", api.Tier.Value))
 	}
 	i := a.policy(t)
 	if i > 0 {
-		a.lacks(t.At, t == api, Throttling)
+		a.lacks(t.At, t == api.Tier, Throttling)
 	}
 	return i
 }
@@ -578,8 +591,8 @@ func (a *api) policy(t *spec.Text) uint32 {
 	case f.Find(policies.Subscription, t.Value) >= 0:
 		a.c.diags.Errorf(t.At, "%q is a subscription policy; a tier names one of resourcePolicies", t.Value)
 	default:
-		names := append(f.Names(policies.Resource), "Unlimited")
-		a.c.diags.ErrorHint(t.At, diag.DidYouMean(t.Value, names), "no policy %q in %s", t.Value, f.Name)
+		names := func() []string { return append(f.Names(policies.Resource), "Unlimited") }
+		a.c.diags.ErrorHint(t.At, a.c.spell.DidYouMean(t.Value, names), "no policy %q in %s", t.Value, f.Name)
 	}
 	return 0
 }
@@ -604,6 +617,7 @@ func (c *compiler) conflicts() {
 			bases[a.out.BasePath] = a
 		}
 		a.shapes()
+		a.overlaps()
 	}
 	// Base paths may be nested ("/shop" and "/shop/admin"). Then two
 	// definitions can claim the same requests.

@@ -206,11 +206,13 @@ func (a *api) extension(ref *spec.EndpointRef, id string, env artifactpb.Environ
 		named := a.endpoints[name]
 		if named == nil {
 			if a.once("endpoint" + ref.At.String()) {
-				var names []string
-				for _, n := range a.doc.Extensions.Endpoints {
-					names = append(names, n.Name)
+				names := func() (names []string) {
+					for _, n := range a.doc.Extensions.Endpoints {
+						names = append(names, n.Name)
+					}
+					return names
 				}
-				a.c.diags.ErrorHint(ref.At, diag.DidYouMean(name, names), "no endpoint %q in x-wso2-endpoints", name)
+				a.c.diags.ErrorHint(ref.At, a.c.spell.DidYouMean(name, names), "no endpoint %q in x-wso2-endpoints", name)
 			}
 			return 0
 		}

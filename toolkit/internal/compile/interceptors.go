@@ -1,10 +1,10 @@
 package compile
 
 import (
+	"cmp"
 	"fmt"
 
 	"github.com/microgw/microgw/schema/artifactpb"
-	"github.com/microgw/microgw/toolkit/internal/diag"
 	"github.com/microgw/microgw/toolkit/internal/interceptor"
 	"github.com/microgw/microgw/toolkit/internal/spec"
 )
@@ -19,6 +19,9 @@ import (
 
 func (a *api) interceptors(op *spec.Operation, out *artifactpb.Operation) {
 	own, item, api := op.Extensions, op.PathItem, a.doc.Extensions
+	if first := cmp.Or(own.Request, item.Request, own.Response, item.Response); first != nil {
+		a.lacks(first.At, false, Interceptors)
+	}
 	choose := func(d interceptor.Direction, own, item, api *spec.Text) (list []uint32) {
 		if own == nil {
 			own = item
@@ -27,7 +30,7 @@ func (a *api) interceptors(op *spec.Operation, out *artifactpb.Operation) {
 			if name == nil || name == api && own != nil && own.Value == api.Value {
 				continue
 			}
-			if i, ok := a.interceptor(name, d, name == api); ok {
+			if i, ok := a.interceptor(name, d); ok {
 				list = append(list, i)
 			}
 		}
@@ -42,8 +45,7 @@ func (a *api) interceptors(op *spec.Operation, out *artifactpb.Operation) {
 
 // interceptor adds an interceptor to the artifact, or finds it there. The second
 // result is false if there is no such interceptor, which is reported.
-func (a *api) interceptor(name *spec.Text, d interceptor.Direction, whole bool) (uint32, bool) {
-	a.lacks(name.At, whole, Interceptors)
+func (a *api) interceptor(name *spec.Text, d interceptor.Direction) (uint32, bool) {
 	key := d.String() + " " + name.Value
 	if i, ok := a.c.interceptors[key]; ok {
 		return i, true
@@ -88,7 +90,7 @@ func (a *api) function(ref interceptor.Ref, d interceptor.Direction, pb *artifac
 	}
 	switch {
 	case len(all) == 0:
-		hint := diag.DidYouMean(ref.Name, lib.Names(interceptor.Function))
+		hint := a.c.spell.DidYouMean(ref.Name, func() []string { return lib.Names(interceptor.Function) })
 		if hint == "" {
 			hint = "put a WebAssembly module that exports it into interceptors, or Ballerina source that declares it"
 		}
@@ -119,7 +121,7 @@ func (a *api) function(ref interceptor.Ref, d interceptor.Direction, pb *artifac
 func (a *api) class(ref interceptor.Ref, name *spec.Text, pb *artifactpb.Interceptor) (problem, hint string) {
 	jars := a.c.in.Interceptors.JARs(ref.Name)
 	if len(jars) == 0 {
-		hint := diag.DidYouMean(ref.Name, a.c.in.Interceptors.Names(interceptor.Class))
+		hint := a.c.spell.DidYouMean(ref.Name, func() []string { return a.c.in.Interceptors.Names(interceptor.Class) })
 		if hint == "" {
 			hint = "put the JAR that has it into lib"
 		}

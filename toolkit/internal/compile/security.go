@@ -384,19 +384,23 @@ func describe(s spec.SecurityScheme) string {
 
 // find looks a requirement's scheme up.
 func (a *api) find(r spec.Requirement) (spec.SecurityScheme, bool) {
-	var names []string
 	for _, s := range a.doc.Schemes {
 		if s.Name == r.Scheme {
 			return s, true
 		}
-		names = append(names, s.Name)
+	}
+	names := func() (names []string) {
+		for _, s := range a.doc.Schemes {
+			names = append(names, s.Name)
+		}
+		return names
 	}
 	if a.once("scheme" + r.At.String() + r.Scheme) {
 		where := "components.securitySchemes"
 		if a.doc.Dialect == spec.Swagger20 {
 			where = "securityDefinitions"
 		}
-		a.c.diags.ErrorHint(r.At, diag.DidYouMean(r.Scheme, names), "no security scheme %q in %s", r.Scheme, where)
+		a.c.diags.ErrorHint(r.At, a.c.spell.DidYouMean(r.Scheme, names), "no security scheme %q in %s", r.Scheme, where)
 	}
 	return spec.SecurityScheme{}, false
 }
@@ -414,7 +418,7 @@ func (a *api) undeclared(r spec.Requirement, s spec.SecurityScheme) {
 	}
 	for _, scope := range r.Scopes {
 		if !slices.Contains(s.Scopes, scope) && a.once("scope "+s.Name+" "+scope) {
-			a.c.diags.WarnHint(r.At, diag.DidYouMean(scope, s.Scopes), "the scheme %q declares no scope %q", s.Name, scope)
+			a.c.diags.WarnHint(r.At, a.c.spell.DidYouMean(scope, func() []string { return s.Scopes }), "the scheme %q declares no scope %q", s.Name, scope)
 		}
 	}
 }

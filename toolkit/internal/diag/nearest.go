@@ -41,6 +41,24 @@ func DidYouMean(word string, candidates []string) string {
 	return ""
 }
 
+// A Speller is DidYouMean for lists that authors make: a generated definition can
+// be wrong ten thousand times over, with thousands of names to compare each time.
+// It looks at a million names and gives no hints after that. A nil Speller gives
+// none at all.
+type Speller struct{ looked int }
+
+const enough = 1_000_000
+
+// DidYouMean is a hint that names the nearest candidate, or "".
+func (s *Speller) DidYouMean(word string, candidates func() []string) string {
+	if s == nil || s.looked > enough {
+		return ""
+	}
+	names := candidates()
+	s.looked += len(names)
+	return DidYouMean(word, names)
+}
+
 func abs(n int) int { return max(n, -n) }
 
 // fold makes letters equal that count as equal.

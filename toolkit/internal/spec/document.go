@@ -153,8 +153,10 @@ type RouteExtensions struct {
 	Production *EndpointRef
 	Sandbox    *EndpointRef
 	Tier       *Text
-	Request    *Text // interceptors
-	Response   *Text
+	// TierOfManager says that Tier is API Manager's x-throttling-tier.
+	TierOfManager bool
+	Request       *Text // interceptors
+	Response      *Text
 }
 
 // APIExtensions are the extensions at the root.

@@ -324,7 +324,7 @@ func (r *reader) route(n *tree.Node, i int, p *place, x *RouteExtensions) bool {
 		// API Manager's is there in every exported definition; who writes ours
 		// beside it means ours.
 		if other := n.Get("x-wso2-throttling-tier"); other == nil {
-			x.Tier = r.text(item, p)
+			x.Tier, x.TierOfManager = r.text(item, p), true
 		} else if other.Kind != tree.Null && other.Text != item.Text {
 			r.diags.Notef(r.at(item, p), "x-wso2-throttling-tier (%s) takes its place", other.Describe())
 		}
@@ -420,7 +420,9 @@ func (r *reader) pathItem(chain []*tree.Node, p *place) RouteExtensions {
 		}
 		x.Production = cmp.Or(x.Production, own.Production)
 		x.Sandbox = cmp.Or(x.Sandbox, own.Sandbox)
-		x.Tier = cmp.Or(x.Tier, own.Tier)
+		if x.Tier == nil {
+			x.Tier, x.TierOfManager = own.Tier, own.TierOfManager
+		}
 		x.Request = cmp.Or(x.Request, own.Request)
 		x.Response = cmp.Or(x.Response, own.Response)
 	}
@@ -700,6 +702,10 @@ func (r *reader) endpointRef(n *tree.Node, p *place) *EndpointRef {
 			return x
 		}
 		x.Name = name
+		return x
+	}
+	if ref := n.Get("$ref"); ref != nil && ref.Kind == tree.String {
+		r.diags.ErrorHint(x.At, fmt.Sprintf("write %q in place of the object", ref.Text), "an endpoint is referred to without $ref")
 		return x
 	}
 	x.Endpoint = r.endpoint(n, p)

@@ -19,6 +19,7 @@ type files struct {
 	diags *diag.List
 	known []string // candidates for "did you mean"
 	open  map[string]*file
+	spell *diag.Speller // nil where nobody listens
 }
 
 type file struct {
@@ -125,7 +126,7 @@ func (fs *files) target(from *file, ref string, at diag.At) (*file, *tree.Node) 
 	}
 	n, reached, lacks := f.root.Pointer(pointer)
 	if n == nil {
-		fs.diags.ErrorHint(at, diag.DidYouMean(lacks, reached.Names()), "%q leads nowhere: no %q in %s", ref, lacks, where(f, pointer, lacks))
+		fs.diags.ErrorHint(at, fs.spell.DidYouMean(lacks, reached.Names), "%q leads nowhere: no %q in %s", ref, lacks, where(f, pointer, lacks))
 		return nil, nil
 	}
 	return f, n

@@ -16,7 +16,7 @@ import (
 // an error otherwise. Documents that are beyond use are left out; whatever is
 // wrong is in the list.
 func Load(names []string, read func(name string) ([]byte, error), l *diag.List) []*Document {
-	fs := &files{read: read, diags: l, known: names, open: make(map[string]*file)}
+	fs := &files{read: read, diags: l, known: names, open: make(map[string]*file), spell: new(diag.Speller)}
 	var docs []*Document
 	for _, name := range names {
 		f := fs.load(name, diag.At{File: name})
