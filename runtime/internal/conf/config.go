@@ -33,7 +33,8 @@ type Config struct {
 	Upstream   Upstream
 	Auth       Auth
 	Issuers    []Issuer // whose tokens are accepted; the development issuer is never in it
-	Users      []User   // by name
+	Mutual     Mutual
+	Users      []User // by name
 	TokenCache TokenCache
 	Server     Server
 	Shutdown   Shutdown
@@ -106,6 +107,21 @@ type Store struct {
 type TLS struct {
 	MinVersion uint16
 	Ciphers    []uint16 // for TLS 1.2; nil: crypto/tls's choice
+}
+
+// Mutual is mutual TLS on the HTTPS port.
+type Mutual struct {
+	Verify          string // "", optional or require
+	AuthoritiesFile string // PEM; "": Listener.TrustStore
+	CRLFile         string // PEM or DER; "" for none
+	UpstreamHeader  string // "" for none
+	APIs            []APICertificates
+}
+
+// APICertificates lists whose certificates an API takes.
+type APICertificates struct {
+	Name, Version string
+	Aliases       []string // in Listener.TrustStore
 }
 
 // Admin is the port for health and introspection.

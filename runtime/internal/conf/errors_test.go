@@ -253,9 +253,9 @@ func mistakes() []mistake {
 
 		// What WSO2's gateway would keep out.
 		{name: "client certificates", file: "[mutualSSLConfig]\nsslVerifyClient = \"require\"\n",
-			want: "runtime: micro-gw.conf:2:1: mutualSSLConfig.sslVerifyClient: \"require\" is not supported by this version: clients would not be asked for a certificate"},
+			want: "runtime: micro-gw.conf:2:1: mutualSSLConfig.sslVerifyClient: needs listenerConfig.trustStorePath or mutualSSLConfig.authoritiesFile, which says whose certificates are trusted"},
 		{name: "client certificates by list", file: "[[mutualSSLConfig.api.certificates]]\nname = \"petstore\"\n",
-			want: "runtime: micro-gw.conf:2:1: mutualSSLConfig.api.certificates.0.name: \"petstore\" is not supported by this version: the API would be open to who is not on the list"},
+			want: "runtime: micro-gw.conf:2:1: mutualSSLConfig.api.certificates.0: the API's version is not named"},
 		{name: "old TLS", file: "[mutualSSLConfig]\nprotocolVersions = \"TLSv1.1, TLSv1\"\n",
 			want: "runtime: micro-gw.conf:2:1: mutualSSLConfig.protocolVersions: TLSv1.1, TLSv1 is refused: TLSv1.2 is the oldest that is safe (RFC 8996)"},
 		{name: "unknown TLS", file: "[mutualSSLConfig]\nprotocolVersions = \"TLSv1.2,TLS9\"\n",

@@ -42,8 +42,8 @@ func Types() map[string]string {
 	for _, k := range issuerKeys {
 		all[issuerTable+"."+k.name] = k.codec.typ
 	}
-	for _, k := range users.keys {
-		all["b7a.users.somebody."+k.name] = k.codec.typ
+	for _, r := range rowTables {
+		r.types(func(name, typ string) { all[name] = typ })
 	}
 	return all
 }

@@ -70,7 +70,7 @@ func TestJSONSchemaMistakes(t *testing.T) {
 		"certificate without its key", "key without its certificate", "password without store", "two identities", "one port twice",
 		"admin's port", "no port", "more idle than allowed", "set twice by two names", "issuer without a key", "issuer without a name",
 		"alias without a store", "two keys", "algorithm beside a key set", "one issuer twice", "the development issuer", "development by file",
-		"user without a password", "password in the clear",
+		"user without a password", "client certificates", "client certificates by list",
 	}
 	seen := 0
 	for _, tt := range mistakes() {

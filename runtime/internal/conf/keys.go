@@ -87,6 +87,15 @@ var configKeys = []key[Config]{
 	{"mutualSSLConfig.ciphers", nil, "3.0", tlsCiphers(),
 		"Cipher suites for TLS 1.2, by the names of Java or IANA. Weak ones are left out, and refused if they are all there is."},
 
+	{"mutualSSLConfig.sslVerifyClient", nil, "3.0", choiceOf([]string{"", "optional", "require"}, func(c *Config) *string { return &c.Mutual.Verify }),
+		"Whether clients of the HTTPS port are asked for a certificate: no (empty), `optional`, or `require`, which ends the connection of those who have none. A trusted one takes the place of the token for APIs that say nothing of certificates themselves (`x-wso2-mutual-ssl`, a scheme of type `mutualTLS`). See [mutual TLS](authentication/mutual-tls.md)."},
+	{"mutualSSLConfig.authoritiesFile", nil, "", fileOf(func(c *Config) *string { return &c.Mutual.AuthoritiesFile }),
+		"PEM file with the authorities that clients' certificates may be from. Absent: those of `listenerConfig.trustStorePath`; never those of the system."},
+	{"mutualSSLConfig.crlFile", nil, "", fileOf(func(c *Config) *string { return &c.Mutual.CRLFile }),
+		"File with the authorities' lists of revoked certificates (PEM or DER), read again within seconds of a change."},
+	{"mutualSSLConfig.upstreamHeader", nil, "", stringOf(func(c *Config) *string { return &c.Mutual.UpstreamHeader }, isOptionalField),
+		"Header field in which upstreams are told the client's certificate, as RFC 9440 writes it: `Client-Cert`. What clients send in it is taken out. Empty: none."},
+
 	{"admin.address", nil, "", stringOf(func(c *Config) *string { return &c.Admin.Address }, isAddress),
 		"Address and port of `/health`, `/ready`, `/version` and `/routes`. Empty: none. Whoever reaches it sees every route."},
 
@@ -180,6 +189,11 @@ var (
 		s.Not = textShape("^(" + strings.Join(all, "|") + ")$")
 		return s
 	}()}
+	isOptionalField = rule{checkOptionalField, func() *shape {
+		s := *isField.shape
+		s.Pattern = "^[-!#$%&'*+.^_`|~0-9A-Za-z]*$"
+		return &s
+	}()}
 	isFieldValue = rule{checkFieldValue, textShape("^([!-~]([ -~]*[!-~])?)?$")}
 	isJWKS       = rule{checkJWKS, textShape("^$|^" + urlPattern + "$")}
 )
@@ -232,6 +246,14 @@ func checkField(s string) string {
 		return fmt.Sprintf("%q is a field that a credential cannot be in", s)
 	}
 	return ""
+}
+
+// checkOptionalField is checkField for a field that need not be.
+func checkOptionalField(s string) string {
+	if s == "" {
+		return ""
+	}
+	return checkField(s)
 }
 
 // checkFieldValue wants a field value (RFC 9110, section 5.5) that needs no

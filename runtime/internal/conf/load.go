@@ -127,6 +127,8 @@ type loader struct {
 	issuers map[int]origin        // those that exist, and where first
 	broken  map[string]bool       // keys with a problem of their own
 
+	rowChecks []func() // of what values are together, in rows
+
 	unused   []assignment
 	problems Errors
 }

@@ -135,7 +135,8 @@ func TestEveryKey(t *testing.T) {
 		"jwtTokenConfig.audience": "a", "jwtTokenConfig.certificateAlias": "x", "jwtTokenConfig.jwksURL": "https://i.example/jwks", "jwtTokenConfig.issuer": "i",
 		"jwtTokenConfig.consumerKeyClaim": "azp", "jwtTokenConfig.algorithm": "PS256",
 		"b7a.users.somebody.password": sha256OfSecret, "b7a.users.somebody.scopes": "read,write",
-		"artifact.verifyKeys": "store.p12",
+		"artifact.verifyKeys":             "store.p12",
+		"mutualSSLConfig.sslVerifyClient": "require", "mutualSSLConfig.upstreamHeader": "Client-Cert", "mutualSSLConfig.api.certificates.aliasList": "a,b", "mutualSSLConfig.api.certificates.name": "Pets", "mutualSSLConfig.api.certificates.version": "v1",
 	}
 	for _, name := range conf.Names() {
 		value, ok := values[name]
@@ -159,6 +160,13 @@ func TestEveryKey(t *testing.T) {
 			beside["listenerConfig.privateKeyFile"] = "key.pem"
 		case strings.HasSuffix(name, "privateKeyFile"):
 			beside["listenerConfig.certificateFile"] = "cert.pem"
+		case strings.HasPrefix(name, "mutualSSLConfig.api."):
+			beside["listenerConfig.trustStorePath"] = "store.p12"
+			beside["mutualSSLConfig.api.certificates.name"], beside["mutualSSLConfig.api.certificates.version"] = "Pets", "v1"
+			beside["mutualSSLConfig.api.certificates.aliasList"] = "a"
+		case strings.HasSuffix(name, "authoritiesFile"), strings.HasSuffix(name, "crlFile"), strings.HasSuffix(name, "upstreamHeader"), strings.HasSuffix(name, "sslVerifyClient"):
+			beside["mutualSSLConfig.sslVerifyClient"] = "optional"
+			beside["listenerConfig.trustStorePath"] = "store.p12"
 		case strings.HasPrefix(name, "b7a.users."):
 			beside["b7a.users.somebody.password"] = sha256OfSecret
 		case strings.HasPrefix(name, "jwtTokenConfig."):

@@ -19,8 +19,8 @@ type rows[T any] struct {
 	keys  []key[T]
 	all   func(*Config) *[]T
 	id    func(*T) *string // where the name or the number goes
-	// check looks for what no value shows by itself.
-	check func(c *Config, t *T, r report)
+	// check looks for what no value shows by itself, in the i-th of all.
+	check func(c *Config, i int, r report)
 }
 
 // A report says something of one of a row's keys, or with "" of the row.
@@ -34,11 +34,13 @@ type rowTable interface {
 	lines(c *Config) []line
 	reference(b *strings.Builder)
 	shapes(add func(name string, s *shape))
+	types(add func(name, typ string))
 }
 
 // rowTables is all of them.
 var rowTables = []rowTable{
 	&users,
+	&apiCertificates,
 }
 
 func (r *rows[T]) pattern() string { return r.table }
@@ -98,9 +100,12 @@ func (r *rows[T]) apply(l *loader) {
 					}
 				}
 			}
-			r.check(l.c, &t, report{
-				problem: say(func(at origin, name, msg string) { l.problem(at, name, msg, "") }),
-				warn:    say(l.warn),
+			i := len(*r.all(l.c))
+			l.rowChecks = append(l.rowChecks, func() {
+				r.check(l.c, i, report{
+					problem: say(func(at origin, name, msg string) { l.problem(at, name, msg, "") }),
+					warn:    say(l.warn),
+				})
 			})
 		}
 		*r.all(l.c) = append(*r.all(l.c), t)
@@ -159,6 +164,12 @@ func (r *rows[T]) shapes(add func(name string, s *shape)) {
 			}
 			add(r.table+"."+name, s)
 		}
+	}
+}
+
+func (r *rows[T]) types(add func(name, typ string)) {
+	for i := range r.keys {
+		add(r.table+"."+r.keys[i].name, r.keys[i].codec.typ)
 	}
 }
 

@@ -15,6 +15,10 @@ func (l *loader) checkTogether() {
 	l.checkIdentity()
 	l.checkPorts()
 	l.checkUpstream()
+	l.checkMutual()
+	for _, check := range l.rowChecks {
+		check()
+	}
 	l.checkIssuers()
 	l.decideDevelopment()
 }

@@ -21,12 +21,13 @@ var users = rows[User]{
 	all: func(c *Config) *[]User { return &c.Users },
 	id:  func(u *User) *string { return &u.Name },
 	keys: []key[User]{
-		{"password", nil, "3.0", secretOf(func(u *User) *Secret { return &u.Password }),
+		{"password", nil, "3.0", passwordHash(),
 			"The password, hashed: SHA-1 in hex as WSO2 ships it (upper or lower case), SHA-256 in hex, `@sha256:{...}`, `@sha384:{...}`, `@sha512:{...}`, bcrypt (`$2b$...`) or argon2id (`$argon2id$...`), which are the ones to use."},
 		{"scopes", nil, "3.0", listOf(func(u *User) *[]string { return &u.Scopes }),
 			"Scopes that the user has."},
 	},
-	check: func(_ *Config, u *User, r report) {
+	check: func(c *Config, i int, r report) {
+		u := &c.Users[i]
 		switch {
 		case strings.Contains(u.Name, ":"):
 			r.problem("", "a user's name cannot hold a colon (RFC 7617, section 2)")
@@ -35,8 +36,7 @@ var users = rows[User]{
 		default:
 			h, err := basic.ParseHash(u.Password.Reveal())
 			if err != nil {
-				r.problem("password", err.Error())
-				return
+				return // said already
 			}
 			for _, known := range []string{"password", "admin", u.Name} {
 				if !h.Slow() && h.Matches([]byte(known)) {
@@ -46,4 +46,22 @@ var users = rows[User]{
 			}
 		}
 	},
+}
+
+// passwordHash is a secret whose form is known.
+func passwordHash() codec[User] {
+	c := secretOf(func(u *User) *Secret { return &u.Password })
+	set := c.set
+	c.set = func(u *User, v value) string {
+		if bad := set(u, v); bad != "" || u.Password.IsZero() {
+			return bad
+		}
+		if _, err := basic.ParseHash(u.Password.Reveal()); err != nil {
+			return err.Error()
+		}
+		return ""
+	}
+	const hex = "[0-9A-Fa-f]"
+	c.shape = textShape("^$|^" + hex + "{40}$|^" + hex + "{64}$|^@sha256:\\{" + hex + "{64}\\}$|^@sha384:\\{" + hex + "{96}\\}$|^@sha512:\\{" + hex + "{128}\\}$|^\\$2[aby]\\$|^\\$argon2id\\$")
+	return c
 }

@@ -286,9 +286,10 @@ func stringOf[T any](p func(*T) *string, r rule) codec[T] {
 	}
 }
 
+// listOf is any strings.
 func listOf[T any](p func(*T) *[]string) codec[T] {
 	return codec[T]{
-		typ: "list of strings", shape: &shape{AnyOf: []*shape{{Type: "array", Items: textShape("")}, textShape("")}},
+		typ: "list of strings", shape: listShape("[^,]*", ""),
 		set: func(t *T, v value) string {
 			all, bad := v.strings()
 			if bad == "" {

@@ -24,27 +24,27 @@ type unused struct {
 }
 
 const (
-	noOpaque     = "opaque tokens are not supported by this version; let the issuer give out JWTs and name it under [[jwtTokenConfig]]"
-	noTokenProxy = "the key manager's /token and its like are not passed on; let clients call it"
-	noThrottle   = "throttling is not enforced by this version"
-	noRevocation = "revoked tokens are not looked up by this version"
-	noAnalytics  = "usage is not reported by this version; the access log can be"
-	noHTTP2      = "HTTP/2 is not supported by this version; HTTP/1.1 is spoken"
-	noClientCert = "clients are not asked for a certificate by this version; what they would be let in by, without one, is asked of all"
-	noAPIKey     = "API keys are neither issued nor accepted by this version; operations that name them need a token"
-	noBackendJWT = "no token for upstreams is made by this version"
-	noDiscovery  = "etcd is not asked by this version; the URL beside the etcd key is used"
-	noMetrics    = "metrics and traces are not exported by this version; the admin port's /routes has counters"
-	noValidation = "bodies are not validated against the definition by this version"
-	noEventHub   = "no event hub is listened to by this version"
-	noEviction   = "the cache clears its oldest entries by itself"
-	noClaims     = "claims are not renamed by this version; scope and scp are both understood"
-	noHeaderConf = "server.header and what an upstream sends are all there is"
-	noProxy      = "upstreams are called directly"
-	noClientTLS  = "upstreams are called by the system's authorities, listenerConfig.trustStorePath and no certificate of our own"
-	noTrace      = "messages are never logged; b7a.log.level says how much else is"
-	noWait       = "a request beyond maxActiveConnections does not wait for another one's end"
-	noCookie     = "a cookie is no credential here"
+	noOpaque       = "opaque tokens are not supported by this version; let the issuer give out JWTs and name it under [[jwtTokenConfig]]"
+	noTokenProxy   = "the key manager's /token and its like are not passed on; let clients call it"
+	noThrottle     = "throttling is not enforced by this version"
+	noRevocation   = "revoked tokens are not looked up by this version"
+	noAnalytics    = "usage is not reported by this version; the access log can be"
+	noHTTP2        = "HTTP/2 is not supported by this version; HTTP/1.1 is spoken"
+	noClientHeader = "certificates are taken from the TLS connection only, not from a header that a load balancer adds"
+	noAPIKey       = "API keys are neither issued nor accepted by this version; operations that name them need a token"
+	noBackendJWT   = "no token for upstreams is made by this version"
+	noDiscovery    = "etcd is not asked by this version; the URL beside the etcd key is used"
+	noMetrics      = "metrics and traces are not exported by this version; the admin port's /routes has counters"
+	noValidation   = "bodies are not validated against the definition by this version"
+	noEventHub     = "no event hub is listened to by this version"
+	noEviction     = "the cache clears its oldest entries by itself"
+	noClaims       = "claims are not renamed by this version; scope and scp are both understood"
+	noHeaderConf   = "server.header and what an upstream sends are all there is"
+	noProxy        = "upstreams are called directly"
+	noClientTLS    = "upstreams are called by the system's authorities, listenerConfig.trustStorePath and no certificate of our own"
+	noTrace        = "messages are never logged; b7a.log.level says how much else is"
+	noWait         = "a request beyond maxActiveConnections does not wait for another one's end"
+	noCookie       = "a cookie is no credential here"
 )
 
 var unusedKeys = func() []unused {
@@ -114,13 +114,7 @@ var unusedKeys = func() []unused {
 	add("3.1.1", noClientTLS, "httpClients.sslConfig.", "protocolName", "ciphers", "protocolVersions", "keyStorePassword",
 		"trustStorePassword")
 
-	refuse("3.0", noClientCert, "mutualSSLConfig.sslVerifyClient",
-		"is not supported by this version: clients would not be asked for a certificate", "", "optional")
-	add("3.2", noClientCert, "mutualSSLConfig.", "certificateHeaderName", "isClientCertificateValidationEnabled")
-	for _, n := range []string{"name", "version", "aliasList"} {
-		refuse("3.2", noClientCert, "mutualSSLConfig.api.certificates.#."+n,
-			"is not supported by this version: the API would be open to who is not on the list")
-	}
+	add("3.2", noClientHeader, "mutualSSLConfig.", "certificateHeaderName", "isClientCertificateValidationEnabled")
 
 	for _, n := range []string{"enableRequestValidation", "enableResponseValidation"} {
 		warn("3.0", noValidation, "validationConfig."+n, noValidation+", although this asks for it", "false")

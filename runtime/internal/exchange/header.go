@@ -183,6 +183,33 @@ func (h *Header) Delete(lower string) {
 	}
 }
 
+// DeleteAlike takes out every field of that name, which must be in lower case,
+// and those with "_" for "-": many an upstream takes one for the other (RFC 3875,
+// section 4.1.18).
+func (h *Header) DeleteAlike(lower string) {
+	for i := range h.Fields {
+		f := &h.Fields[i]
+		if f.ID != deleted && alike(f.Name, lower) {
+			f.ID = deleted
+		}
+	}
+}
+
+func alike(name []byte, lower string) bool {
+	if len(name) != len(lower) {
+		return false
+	}
+	for i, c := range name {
+		if 'A' <= c && c <= 'Z' {
+			c |= 0x20
+		}
+		if w := lower[i]; c != w && !(c == '_' && w == '-' || c == '-' && w == '_') {
+			return false
+		}
+	}
+	return true
+}
+
 // DeleteID takes out every field with that ID.
 func (h *Header) DeleteID(id FieldID) {
 	for i := range h.Fields {

@@ -104,6 +104,7 @@ type gateway struct {
 	counters *telemetry.Counters
 	issuers  *issuers
 	users    basic.Users // nil: nobody
+	clients  *clients    // nil: they are not asked for certificates
 	dog      *watchdog.Dog
 	engine   *engine.Engine
 	server   *http1.Server
@@ -140,6 +141,15 @@ func build(o Options, toServe bool) (_ *gateway, err error) {
 	}
 	if g.users, err = newUsers(g.cfg.Users); err != nil {
 		return nil, err
+	}
+	if g.clients, err = newClients(g.cfg, g.issuers.store); err != nil {
+		return nil, err
+	}
+	if g.clients != nil {
+		g.warn = append(g.warn, g.clients.warn...)
+		if g.tls != nil {
+			g.clients.listen(g.tls)
+		}
 	}
 	g.dog = watchdog.New()
 	if toServe && g.cfg.AccessLog.Enabled {
@@ -224,9 +234,8 @@ func (g *gateway) warningsOf(s *serving) (w []string) {
 	case g.cfg.Development:
 		w = append(w, "DEVELOPMENT MODE, but the artifact has no development key: `micro-gw token` makes one, build again after it")
 	}
-	if len(g.cfg.Issuers) == 0 && !(g.cfg.Development && s.developmentKey) && s.secured > 0 {
-		w = append(w, fmt.Sprintf("no issuer of tokens is configured (jwtTokenConfig): %d of %d operations need a token and answer 401 to everybody", s.secured, len(s.routes)))
-	}
+	w = append(w, g.unmet(s)...)
+	w = append(w, s.strange...)
 	return w
 }
 
@@ -286,6 +295,10 @@ func (g *gateway) run(ctx context.Context) (err error) {
 				}
 			})
 		})
+	}
+
+	if g.clients != nil && g.clients.revoked != nil {
+		wg.Go(func() { g.clients.revoked.Watch(ctx, g.log) })
 	}
 
 	g.announce(addresses)

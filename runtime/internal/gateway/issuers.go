@@ -20,6 +20,7 @@ import (
 type issuers struct {
 	cfg     *conf.Config
 	log     *slog.Logger
+	store   *keys.Store    // listenerConfig.trustStorePath; nil: none
 	trusted *x509.CertPool // the system's and those of the trust store; nil: the system's
 	list    []jwt.Issuer
 	remotes []remote
@@ -44,25 +45,24 @@ func newIssuers(c *conf.Config, log *slog.Logger) (_ *issuers, err error) {
 			is.close()
 		}
 	}()
-	var store *keys.Store
 	if path := c.Listener.TrustStore.Path; path != "" {
 		data, err := os.ReadFile(path)
 		if err != nil {
 			return nil, fmt.Errorf("listenerConfig.trustStorePath: %w", err)
 		}
-		if store, err = keys.OpenStore(data, c.Listener.TrustStore.Password.Reveal()); err != nil {
+		if is.store, err = keys.OpenStore(data, c.Listener.TrustStore.Password.Reveal()); err != nil {
 			return nil, fmt.Errorf("listenerConfig.trustStorePath: %s: %w", path, err)
 		}
 		if is.trusted, err = x509.SystemCertPool(); err != nil {
 			// A minimal container has none; the store is enough then.
 			is.trusted = x509.NewCertPool()
 		}
-		for _, cert := range store.Trusted() {
+		for _, cert := range is.store.Trusted() {
 			is.trusted.AddCert(cert)
 		}
 	}
 	for _, i := range c.Issuers {
-		set, err := is.keySet(i, store)
+		set, err := is.keySet(i, is.store)
 		if err != nil {
 			return nil, fmt.Errorf("jwtTokenConfig: issuer %q: %w", i.Issuer, err)
 		}

@@ -30,7 +30,8 @@ type serving struct {
 	identity admin.Artifact
 	routes   []admin.Route // without counts
 	apis     int
-	secured  int // operations that need a token
+	needs    needs
+	strange  []string // what of the conf the artifact has nothing for
 
 	developmentKey bool
 	file           fileID // as it was before it was read
@@ -49,11 +50,16 @@ func (g *gateway) load() (*serving, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", f.Path, err)
 	}
+	certificates, err := g.clients.plan()
+	if err != nil {
+		return nil, err
+	}
 	s.table, err = plan.Build(f, plan.Options{
 		Verifier:         verifier,
 		AuthHeader:       g.cfg.Auth.Header,
 		RemoveAuthHeader: g.cfg.Auth.RemoveHeader,
 		Users:            g.users,
+		Certificates:     certificates,
 		Upstream:         g.upstreamOptions(),
 		Overrides:        g.cfg.Overrides,
 		Stray:            g.strayOverride,
@@ -71,13 +77,8 @@ func (g *gateway) load() (*serving, error) {
 	}
 	s.developmentKey = len(f.GetDevelopmentKey()) > 0
 	s.apis = len(f.GetApis())
-	for _, api := range f.GetApis() {
-		for _, op := range api.GetOperations() {
-			if !op.GetSecurity().GetDisabled() {
-				s.secured++
-			}
-		}
-	}
+	s.needs = needsOf(f.GetApis(), f.GetSecuritySchemes())
+	s.strange = g.clients.unknownAPIs(f.GetApis())
 	ids := make([]string, len(s.table.Routes))
 	for i, r := range s.table.Routes {
 		// IDs are unique in an API only; APIs differ in their base paths.

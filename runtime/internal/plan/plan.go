@@ -7,6 +7,7 @@
 package plan
 
 import (
+	"crypto/x509"
 	"encoding/base64"
 	"fmt"
 	"sort"
@@ -20,6 +21,7 @@ import (
 	"github.com/microgw/microgw/runtime/internal/policy/apikey"
 	"github.com/microgw/microgw/runtime/internal/policy/authn"
 	"github.com/microgw/microgw/runtime/internal/policy/basic"
+	"github.com/microgw/microgw/runtime/internal/policy/clientcert"
 	"github.com/microgw/microgw/runtime/internal/policy/jwt"
 	"github.com/microgw/microgw/runtime/internal/policy/scope"
 	"github.com/microgw/microgw/runtime/internal/upstream"
@@ -36,18 +38,31 @@ type Options struct {
 	// Users are who may call with a name and a password; nil: nobody.
 	Users basic.Users
 	// APIKeys says whose an API key is; nil: nobody's.
-	APIKeys apikey.Verifier
-	// CertificateSuffices says that a trusted client certificate takes the place
-	// of everything that an API asks for that says nothing of certificates
-	// itself: WSO2's mutualSSLConfig.sslVerifyClient.
-	CertificateSuffices bool
-	Upstream            *upstream.Options
+	APIKeys      apikey.Verifier
+	Certificates Certificates
+	Upstream     *upstream.Options
 	// Overrides are conf values by names made of an API's or endpoint's name:
 	// NAME_prod_endpoint_0, NAME_sand_basic_password and so on.
 	Overrides map[string]string
 	// Stray is told of overrides that nothing in the artifact listens to. It
 	// returns an error if that is one, nil to let it pass. Nil: it is one.
 	Stray func(name string) error
+}
+
+// Certificates is what holds for client certificates that the listener has
+// verified.
+type Certificates struct {
+	// Suffice says that one takes the place of everything that an API asks for
+	// that says nothing of certificates itself: WSO2's
+	// mutualSSLConfig.sslVerifyClient.
+	Suffice bool
+	// Revoked says that a chain is not good any more; nil: none is.
+	Revoked func(chain []*x509.Certificate) bool
+	// Allowed returns which chains are good for an API; nil, or a nil answer: all
+	// are.
+	Allowed func(title, version string) func(chain []*x509.Certificate) bool
+	// Header tells the upstream of the certificate; "": nothing does.
+	Header string
 }
 
 // Build makes the table of routes. Errors say what in the artifact or in the
@@ -177,6 +192,9 @@ func (b *builder) route(api *artifactpb.Api, op *artifactpb.Operation) (*engine.
 	}
 	if i := op.GetSandboxCluster(); i > 0 {
 		r.Sandbox = b.clusters[i-1]
+	}
+	if h := b.o.Certificates.Header; h != "" {
+		r.Stages = append(r.Stages, engine.Stage{Name: "client-certificate", Request: (&clientcert.Scheme{Revoked: b.o.Certificates.Revoked}).Forward(h)})
 	}
 	proved := false
 	for _, s := range op.GetStages() {

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"crypto/x509"
 	"fmt"
 
 	"github.com/microgw/microgw/runtime/internal/exchange"
@@ -22,7 +23,7 @@ func (b *builder) authenticate(api *artifactpb.Api, op *artifactpb.Operation, al
 	}
 	var all [][]authn.Requirement
 	if b.certificateSuffices(api, op) {
-		all = append(all, []authn.Requirement{{Scheme: b.certificate()}})
+		all = append(all, []authn.Requirement{{Scheme: b.certificate(api)}})
 	}
 	if !alternatives {
 		tokens := b.bearer(header)
@@ -34,7 +35,7 @@ func (b *builder) authenticate(api *artifactpb.Api, op *artifactpb.Operation, al
 		for _, alt := range op.GetSecurity().GetAlternatives() {
 			var own []authn.Requirement
 			for _, r := range alt.GetRequirements() {
-				req, err := b.requirement(r, header)
+				req, err := b.requirement(api, r, header)
 				if err != nil {
 					return nil, err
 				}
@@ -50,7 +51,7 @@ func (b *builder) authenticate(api *artifactpb.Api, op *artifactpb.Operation, al
 	return a.Request, nil
 }
 
-func (b *builder) requirement(r *artifactpb.SecurityRequirement, header string) (authn.Requirement, error) {
+func (b *builder) requirement(api *artifactpb.Api, r *artifactpb.SecurityRequirement, header string) (authn.Requirement, error) {
 	req := authn.Requirement{}
 	if len(r.GetScopes()) > 0 {
 		req.Allows = scope.New(r.GetScopes(), r.GetAllScopes()).Allows
@@ -61,7 +62,7 @@ func (b *builder) requirement(r *artifactpb.SecurityRequirement, header string) 
 	case *artifactpb.SecurityScheme_Basic:
 		req.Scheme = b.basic(header)
 	case *artifactpb.SecurityScheme_MutualTls:
-		req.Scheme = b.certificate()
+		req.Scheme = b.certificate(api)
 	case *artifactpb.SecurityScheme_ApiKey:
 		in, known := map[artifactpb.Location]apikey.In{
 			artifactpb.Location_LOCATION_HEADER: apikey.Header,
@@ -82,7 +83,7 @@ func (b *builder) requirement(r *artifactpb.SecurityRequirement, header string) 
 // place of everything else. An API that speaks of certificates itself has the
 // last word on them.
 func (b *builder) certificateSuffices(api *artifactpb.Api, op *artifactpb.Operation) bool {
-	if !b.o.CertificateSuffices || api.GetMutualTls() != nil {
+	if !b.o.Certificates.Suffice || api.GetMutualTls() != nil {
 		return false
 	}
 	for _, alt := range op.GetSecurity().GetAlternatives() {
@@ -110,7 +111,7 @@ func unlessCertificate(request func(*exchange.Exchange) error) func(*exchange.Ex
 type (
 	bearerIn    struct{ header string }
 	basicIn     struct{ header string }
-	certificate struct{}
+	certificate struct{ api *artifactpb.Api }
 	keyIn       struct {
 		in   apikey.In
 		name string
@@ -131,8 +132,16 @@ func (b *builder) basic(header string) *basic.Scheme {
 	})
 }
 
-func (b *builder) certificate() *clientcert.Scheme {
-	return shared(b, certificate{}, func() *clientcert.Scheme { return &clientcert.Scheme{} })
+func (b *builder) certificate(api *artifactpb.Api) *clientcert.Scheme {
+	c := &b.o.Certificates
+	var allowed func([]*x509.Certificate) bool
+	key := certificate{}
+	if c.Allowed != nil {
+		if allowed = c.Allowed(api.GetTitle(), api.GetVersion()); allowed != nil {
+			key.api = api // which has a list of its own
+		}
+	}
+	return shared(b, key, func() *clientcert.Scheme { return &clientcert.Scheme{Revoked: c.Revoked, Allowed: allowed} })
 }
 
 func (b *builder) apiKey(in apikey.In, name string) *apikey.Scheme {

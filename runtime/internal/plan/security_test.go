@@ -110,7 +110,7 @@ func TestSecurity(t *testing.T) {
 			f.SecuritySchemes = schemes
 			f.Apis[0].MutualTls = c.mutual
 			o := options(t, nil)
-			o.Users, o.APIKeys, o.CertificateSuffices = users{}, keys{}, c.suffices
+			o.Users, o.APIKeys, o.Certificates.Suffice = users{}, keys{}, c.suffices
 			table, err := plan.Build(f, o)
 			if err != nil {
 				t.Fatal(err)

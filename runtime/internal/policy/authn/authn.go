@@ -170,6 +170,9 @@ func (a *Authn) refuse(why *refusal) error {
 	}
 	switch why.rank {
 	case rankAbsent:
+		if errors.Is(why.err, exchange.ErrNoCredentials) {
+			return why.err // everything else was there
+		}
 		return a.missing
 	case rankScheme:
 		return a.wrong
@@ -214,7 +217,7 @@ func rankOf(err error) rank {
 // consider keeps err if it tells the client more than what is there: between
 // alternatives.
 func (r *refusal) consider(err error) {
-	if k := rankOf(err); k > r.rank {
+	if k := rankOf(err); k > r.rank || k == r.rank && r.silent(err) {
 		r.err, r.rank = err, k
 	}
 }
@@ -223,7 +226,13 @@ func (r *refusal) consider(err error) {
 // all hold, what is missing comes before what is lacking. That nobody could be
 // asked does not matter where something else has been refused for good.
 func (r *refusal) weakest(err error) {
-	if k := rankOf(err); r.rank == rankNone || k < r.rank {
+	if k := rankOf(err); r.rank == rankNone || k < r.rank || k == r.rank && r.silent(err) {
 		r.err, r.rank = err, k
 	}
+}
+
+// silent reports whether err can be acted upon and what is there cannot: to send
+// a header field is easier than to come by a certificate.
+func (r *refusal) silent(err error) bool {
+	return r.rank == rankAbsent && errors.Is(r.err, exchange.ErrNoCredentials) && !errors.Is(err, exchange.ErrNoCredentials)
 }

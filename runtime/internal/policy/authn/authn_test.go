@@ -53,21 +53,21 @@ func TestEveryPair(t *testing.T) {
 		or = `
 			a       a       a       a       a       a       a
 			b       missing missing wrong   refused forbid  unavail
-			b       missing missing wrong   refused forbid  unavail
+			b       missing nocert  wrong   refused forbid  unavail
 			b       wrong   wrong   wrong   refused forbid  unavail
 			b       refused refused refused refused forbid  unavail
 			b       forbid  forbid  forbid  forbid  forbid  unavail
 			b       unavail unavail unavail unavail unavail unavail`
 		and = `
-			a       missing missing wrong   refused forbid  unavail
+			a       missing nocert  wrong   refused forbid  unavail
 			missing missing missing missing missing missing missing
-			missing missing missing missing missing missing missing
-			wrong   missing missing wrong   wrong   wrong   wrong
-			refused missing missing wrong   refused refused refused
-			forbid  missing missing wrong   refused forbid  forbid
-			unavail missing missing wrong   refused forbid  unavail`
+			nocert  missing nocert  nocert  nocert  nocert  nocert
+			wrong   missing nocert  wrong   wrong   wrong   wrong
+			refused missing nocert  wrong   refused refused refused
+			forbid  missing nocert  wrong   refused forbid  forbid
+			unavail missing nocert  wrong   refused forbid  unavail`
 	)
-	code := map[string]*fault.Fault{"missing": missing, "wrong": wrong, "refused": refused, "forbid": forbidden, "unavail": unavailable}
+	code := map[string]*fault.Fault{"missing": missing, "wrong": wrong, "nocert": noCert, "refused": refused, "forbid": forbidden, "unavail": unavailable}
 	for form, table := range map[string]string{"or": or, "and": and} {
 		want := strings.Fields(table)
 		for i, x := range outcomes {
