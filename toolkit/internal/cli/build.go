@@ -2,17 +2,20 @@ package cli
 
 import (
 	"context"
+	"crypto/ed25519"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/microgw/microgw/pkg/artifact"
+	"github.com/microgw/microgw/pkg/signing"
 	"github.com/microgw/microgw/toolkit/internal/build"
 	"github.com/microgw/microgw/toolkit/internal/diag"
 	"github.com/microgw/microgw/toolkit/internal/ledger"
@@ -34,6 +37,9 @@ any machine.
 Endpoints come from x-wso2-production-endpoints, else from the definition's
 servers, else from --default-endpoint.
 
+--sign signs the artifact with a key of micro-gw keygen, so that a runtime with
+--verify-key takes it.
+
 --ledger says of every keyword of the definitions whether the gateway enforces
 it.
 
@@ -44,6 +50,7 @@ const buildExamples = `  micro-gw build petstore
   micro-gw build . --default-endpoint http://127.0.0.1:8080
   micro-gw build petstore -o /tmp/petstore.mgw
   micro-gw build petstore --ledger
+  micro-gw build petstore --sign ~/keys/signing.key
   micro-gw build petstore --output json | jq -r .digest`
 
 // built is what a build says of itself in JSON. The field names are stable.
@@ -52,6 +59,7 @@ type built struct {
 	Artifact    string    `json:"artifact,omitempty"`
 	Size        int64     `json:"size,omitempty"`
 	Digest      string    `json:"digest,omitempty"`
+	Signer      string    `json:"signer,omitempty"`
 	APIs        int       `json:"apis"`
 	Operations  int       `json:"operations"`
 	Millis      int64     `json:"elapsed_ms"`
@@ -67,6 +75,7 @@ func (a *app) buildCommand() *cobra.Command {
 		opts        build.Options
 		format      output
 		file        string
+		sign        string
 		ledger, all bool
 	)
 	cmd := &cobra.Command{
@@ -84,14 +93,40 @@ func (a *app) buildCommand() *cobra.Command {
 			if all && !ledger {
 				return usage("", "--all goes with --ledger")
 			}
-			return a.build(cmd.Context(), opts, file, format, ledger, all)
+			var key ed25519.PrivateKey
+			if cmd.Flags().Changed("sign") {
+				// First of all: whoever asked for a signature is not to find out
+				// that there is none after a long build.
+				var err error
+				if key, err = a.signingKey(sign); err != nil {
+					return err
+				}
+			}
+			return a.build(cmd.Context(), opts, file, format, key, ledger, all)
 		},
 	}
 	addDefaultEndpoint(cmd, &opts)
 	addOutput(cmd, &format)
 	addLedger(cmd, &ledger, &all)
 	cmd.Flags().StringVarP(&file, "out", "o", "", "write the artifact to `FILE`")
+	cmd.Flags().StringVar(&sign, "sign", "", "sign the artifact with the private key in `FILE`")
 	return cmd
+}
+
+// signingKey reads the key of --sign.
+func (a *app) signingKey(file string) (ed25519.PrivateKey, error) {
+	if file == "" {
+		return nil, usage("micro-gw keygen makes a pair of keys", "--sign needs the file of a private key")
+	}
+	key, err := signing.Private(file)
+	if err != nil {
+		return nil, keyFailure(exitUsage, "--sign", err)
+	}
+	// Windows has no such bits.
+	if info, err := os.Stat(file); err == nil && runtime.GOOS != "windows" && info.Mode().Perm()&0o077 != 0 {
+		fmt.Fprintf(a.err, "build: warning: %s can be read or changed by other users of this machine\n\thint: chmod 600 %s\n", file, shellWord(file))
+	}
+	return key, nil
 }
 
 func addDefaultEndpoint(cmd *cobra.Command, opts *build.Options) {
@@ -135,7 +170,7 @@ func (a *app) project(ctx context.Context, opts build.Options) (build.Result, er
 	return result, nil
 }
 
-func (a *app) build(ctx context.Context, opts build.Options, file string, format output, withLedger, all bool) error {
+func (a *app) build(ctx context.Context, opts build.Options, file string, format output, key ed25519.PrivateKey, withLedger, all bool) error {
 	start := time.Now()
 	if info, err := os.Stat(file); err == nil && info.IsDir() {
 		return usage("give the name of a file", "-o %s is a folder", file)
@@ -174,11 +209,17 @@ func (a *app) build(ctx context.Context, opts build.Options, file string, format
 		}
 		file = filepath.Join(dir, result.Artifact.GetProject()+".mgw")
 	}
-	if err := artifact.Write(file, result.Artifact); err != nil {
-		return failed(err)
-	}
 	// Read back: what is announced is what a runtime will accept.
-	written, err := artifact.Open(file)
+	var written *artifact.File
+	if key == nil {
+		if err = artifact.Write(file, result.Artifact); err == nil {
+			written, err = artifact.Open(file)
+		}
+	} else if err = artifact.WriteSigned(file, result.Artifact, key); err == nil {
+		public := key.Public().(ed25519.PublicKey)
+		written, err = artifact.OpenSigned(file, []ed25519.PublicKey{public})
+		say.Signer = signing.ID(public)
+	}
 	if err != nil {
 		return failed(err)
 	}
@@ -195,6 +236,9 @@ func (a *app) build(ctx context.Context, opts build.Options, file string, format
 	fmt.Fprintf(a.out, "%s: %s, %s, built in %s\n", say.Project,
 		count(say.APIs, "API", "APIs"), count(say.Operations, "operation", "operations"), duration(elapsed))
 	fmt.Fprintf(a.out, "%s (%s)\n%s\n", file, bytesize(say.Size), say.Digest)
+	if say.Signer != "" {
+		fmt.Fprintf(a.out, "signed by %s\n", say.Signer)
+	}
 	if withLedger {
 		fmt.Fprintln(a.out)
 		return a.ledger(written.Artifact, format, all)

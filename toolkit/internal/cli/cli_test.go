@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -13,6 +14,7 @@ import (
 	"net/http/httputil"
 	"net/url"
 	"os"
+	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"reflect"
@@ -43,6 +45,8 @@ func TestMain(m *testing.M) {
 //
 //	claims NAME VALUE ...     the token on the last stdout has these claims
 //	empty FOLDER              nothing is in FOLDER
+//	exits CODE PROGRAM ARG... runs it to its end, expects its exit code
+//	mode FILE OCTAL           FILE has these permissions
 //	freeport NAME             puts a free port of this machine in $NAME
 //	get URL STATUS [REGEXP]   waits until URL is answered so
 //	sameledger BUILT LEDGER   the ledger of a build in JSON is that of inspect
@@ -84,6 +88,8 @@ func TestStories(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"claims":     claims,
 			"empty":      empty,
+			"exits":      exits,
+			"mode":       mode,
 			"freeport":   freePort,
 			"get":        get,
 			"sameledger": sameLedger,
@@ -137,6 +143,34 @@ func claims(ts *testscript.TestScript, neg bool, args []string) {
 		if s := fmt.Sprint(got[args[i]]); s != args[i+1] {
 			ts.Fatalf("%s is %q, want %q", args[i], s, args[i+1])
 		}
+	}
+}
+
+func exits(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: exits CODE PROGRAM ARG...")
+	}
+	got := 0
+	if err := ts.Exec(args[1], args[2:]...); err != nil {
+		var exit *exec.ExitError
+		if !errors.As(err, &exit) {
+			ts.Fatalf("%v", err)
+		}
+		got = exit.ExitCode()
+	}
+	if fmt.Sprint(got) != args[0] {
+		ts.Fatalf("exit code %d, want %s", got, args[0])
+	}
+}
+
+func mode(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: mode FILE OCTAL")
+	}
+	info, err := os.Stat(ts.MkAbs(args[0]))
+	ts.Check(err)
+	if got := fmt.Sprintf("%o", info.Mode().Perm()); got != args[1] {
+		ts.Fatalf("%s has mode %s, want %s", args[0], got, args[1])
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/microgw/microgw/pkg/artifact"
+	"github.com/microgw/microgw/pkg/signing"
 	"github.com/microgw/microgw/schema/artifactpb"
 	"github.com/microgw/microgw/toolkit/internal/compile"
 	"github.com/microgw/microgw/toolkit/internal/diag"
@@ -37,22 +38,12 @@ func (a *app) inspectCommand() *cobra.Command {
 		ledger, all bool
 	)
 	cmd := &cobra.Command{
-		Use:     "inspect FILE.mgw",
-		Short:   "Say what is inside an artifact",
-		Long:    inspectLong,
-		Example: inspectExamples,
-		Args: func(cmd *cobra.Command, args []string) error {
-			switch {
-			case len(args) == 0:
-				return usage("see "+help(cmd), "no artifact given")
-			case len(args) > 1:
-				return usage("see "+help(cmd), "one artifact at a time: unexpected %q", args[1])
-			}
-			return nil
-		},
-		ValidArgsFunction: func(*cobra.Command, []string, string) ([]cobra.Completion, cobra.ShellCompDirective) {
-			return []cobra.Completion{"mgw"}, cobra.ShellCompDirectiveFilterFileExt
-		},
+		Use:               "inspect FILE.mgw",
+		Short:             "Say what is inside an artifact",
+		Long:              inspectLong,
+		Example:           inspectExamples,
+		Args:              oneArtifact,
+		ValidArgsFunction: completeArtifacts,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			f, err := artifact.Open(args[0])
 			if err != nil {
@@ -74,6 +65,21 @@ func (a *app) inspectCommand() *cobra.Command {
 	addOutput(cmd, &format)
 	addLedger(cmd, &ledger, &all)
 	return cmd
+}
+
+// oneArtifact is the arguments of commands that want an artifact.
+func oneArtifact(cmd *cobra.Command, args []string) error {
+	switch {
+	case len(args) == 0:
+		return usage("see "+help(cmd), "no artifact given")
+	case len(args) > 1:
+		return usage("see "+help(cmd), "one artifact at a time: unexpected %q", args[1])
+	}
+	return nil
+}
+
+func completeArtifacts(*cobra.Command, []string, string) ([]cobra.Completion, cobra.ShellCompDirective) {
+	return []cobra.Completion{"mgw"}, cobra.ShellCompDirectiveFilterFileExt
 }
 
 // A view is an artifact for people and for programs. The JSON names are stable.
@@ -190,8 +196,11 @@ func enum(value fmt.Stringer, prefix string) string {
 func viewOf(f *artifact.File) view {
 	v := view{
 		File: f.Path, Project: f.GetProject(), Format: f.Format, Size: f.Size,
-		Digest: digest(f), Signer: hex.EncodeToString(f.Signer), Toolkit: f.GetBuild().GetToolkitVersion(),
+		Digest: digest(f), Toolkit: f.GetBuild().GetToolkitVersion(),
 		APIs: []apiView{}, Endpoints: []endpointView{}, Policies: []policyView{}, Sources: []sourceView{},
+	}
+	if f.Signer != nil {
+		v.Signer = signing.ID(f.Signer)
 	}
 	if len(f.GetDevelopmentKey()) > 0 {
 		var jwk struct {
@@ -332,7 +341,7 @@ func (v view) write(w io.Writer) error {
 	row("digest", v.Digest)
 	row("toolkit", v.Toolkit)
 	if v.Signer != "" {
-		row("signed by", v.Signer)
+		row("signed by", v.Signer+" (micro-gw verify --key says whether it is yours)")
 	}
 	if v.DevelopmentKey != "" {
 		row("development key", v.DevelopmentKey+" (counts in development mode only)")

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"crypto/ed25519"
 	"errors"
 	"fmt"
 	"net"
@@ -18,6 +19,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/microgw/microgw/pkg/artifact"
+	"github.com/microgw/microgw/pkg/signing"
 	"github.com/microgw/microgw/schema/artifactpb"
 	"github.com/microgw/microgw/toolkit/internal/build"
 	"github.com/microgw/microgw/toolkit/internal/devkey"
@@ -101,9 +103,11 @@ func (a *app) runCommand() *cobra.Command {
 type session struct {
 	app      *app
 	opts     runOptions
-	standIns *standIns // nil without a mock
-	file     string    // the artifact that the runtime serves
-	served   []byte    // its bytes
+	standIns *standIns          // nil without a mock
+	file     string             // the artifact that the runtime serves
+	key      ed25519.PrivateKey // that signs it
+	verify   string             // file with the public half
+	served   []byte             // its bytes
 }
 
 func (a *app) run(ctx context.Context, opts runOptions) (err error) {
@@ -128,6 +132,16 @@ func (a *app) run(ctx context.Context, opts runOptions) (err error) {
 	}
 	defer os.RemoveAll(tmp)
 	s := &session{app: a, opts: opts}
+	// The project's conf may insist on the signature of a key that is not here.
+	// What is served is made in this very process: its own key takes the place.
+	private := filepath.Join(tmp, "run.key")
+	s.verify = filepath.Join(tmp, "run.pub")
+	if _, err := signing.Create(private, s.verify); err != nil {
+		return failed(err)
+	}
+	if s.key, err = signing.Private(private); err != nil {
+		return failed(err)
+	}
 	if !opts.noMock {
 		s.standIns = newStandIns()
 		defer s.standIns.servers.stop()
@@ -272,7 +286,7 @@ func (s *session) rebuild(ctx context.Context, file string) (*artifactpb.Artifac
 	if slices.Equal(data, s.served) {
 		return result.Artifact, nil
 	}
-	if err := artifact.Write(file, a); err != nil {
+	if err := artifact.WriteSigned(file, a, s.key); err != nil {
 		return nil, failed(err)
 	}
 	if s.served != nil {
@@ -284,7 +298,7 @@ func (s *session) rebuild(ctx context.Context, file string) (*artifactpb.Artifac
 }
 
 func (s *session) runtimeArgs() []string {
-	args := []string{"--artifact", s.file, "--dev", "--watch",
+	args := []string{"--artifact", s.file, "--verify-key", s.verify, "--dev", "--watch",
 		"-e", "listenerConfig.host=" + s.opts.host,
 		"-e", "listenerConfig.httpPort=" + strconv.Itoa(int(s.opts.port))}
 	if conf := filepath.Join(s.opts.build.Dir, "conf", "micro-gw.conf"); exists(conf) {
