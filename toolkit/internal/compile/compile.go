@@ -198,7 +198,7 @@ func (c *compiler) policies() {
 	if c.in.Policies == nil {
 		return
 	}
-	warned := false
+	warned := TokenPolicies.Enforced()
 	for _, p := range c.in.Policies.Policies {
 		c.out.ThrottlePolicies = append(c.out.ThrottlePolicies, throttlePolicy(p))
 		// Resource policies are warned of where they are used.
@@ -206,7 +206,7 @@ func (c *compiler) policies() {
 			warned = true
 			at := p.At
 			at.Place = ""
-			c.diags.Warnf(at, "application and subscription policies are not enforced by this version: what tokens name is not counted")
+			c.diags.Warnf(at, "%s", TokenPolicies.Instead())
 		}
 	}
 }

@@ -19,8 +19,9 @@ const (
 	BasicAuth
 	APIKeys
 	MutualTLS
-	OtherSchemes // http digest and its like
-	Throttling
+	OtherSchemes  // http digest and its like
+	Throttling    // of operations, by x-wso2-throttling-tier
+	TokenPolicies // of applications and subscriptions, by what tokens name
 	CORS
 	ResponseCaching
 	Interceptors
@@ -39,6 +40,7 @@ const (
 var instead = [numFeatures]string{
 	OtherSchemes:       "the gateway cannot check the scheme",
 	Throttling:         "throttling is not enforced by this version: calls are not counted",
+	TokenPolicies:      "application and subscription policies are not enforced by this version: what tokens name is not counted",
 	CORS:               "CORS is not enforced by this version: no CORS headers are added, and preflight requests are not answered",
 	ResponseCaching:    "response caching is not done by this version: every call goes to the upstream",
 	Interceptors:       "interceptors are not run by this version",
