@@ -3,7 +3,6 @@ package policies_test
 import (
 	"bytes"
 	"encoding/json"
-	"fmt"
 	"io/fs"
 	"math/rand/v2"
 	"os"
@@ -293,7 +292,7 @@ func TestSchemaRandom(t *testing.T) {
 		}
 		agree(t, s, string(text))
 		if t.Failed() {
-			t.Fatal(fmt.Sprintf("after %d files", i))
+			t.Fatalf("after %d files", i)
 		}
 	}
 }
