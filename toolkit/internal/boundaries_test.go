@@ -35,14 +35,32 @@ func TestBoundaries(t *testing.T) {
 		deptest.Rule{
 			In:     root + "toolkit/...",
 			Import: []string{"go.yaml.in/yaml/..."},
-			Except: []string{internal + "tree", internal + "fetch"},
-			Reason: "documents are read by tree, which keeps their positions",
+			Except: []string{internal + "tree", internal + "fetch", internal + "deploy"},
+			Reason: "documents are read by tree, which keeps their positions; what is written for Kubernetes is no document",
+		},
+		deptest.Rule{
+			In:     root + "toolkit/...",
+			Import: []string{"github.com/pelletier/go-toml/..."},
+			Except: []string{internal + "toml", internal + "toolconf"},
+			Reason: "TOML is read by toml, which keeps the positions and gives the tree of tree, and by toolconf",
+		},
+		deptest.Rule{
+			In:     root + "toolkit/...",
+			Import: []string{"golang.org/x/crypto/x509roots/..."},
+			Except: []string{internal + "deploy"},
+			Reason: "what goes into images and clusters is made by deploy",
+		},
+		deptest.Rule{
+			In:     root + "toolkit/...",
+			Import: []string{"k8s.io/..."},
+			Tests:  true,
+			Reason: "the types of Kubernetes are for the checks in tools alone: they are larger than the toolkit",
 		},
 		deptest.Rule{
 			In:     root + "toolkit/...",
 			Import: []string{"software.sslmate.com/src/go-pkcs12/..."},
-			Except: []string{internal + "apim", internal + "apim/apimtest"},
-			Reason: "trust stores are read by apim",
+			Except: []string{internal + "apim", internal + "apim/apimtest", internal + "deploy"},
+			Reason: "trust stores are read by apim, the key store of an ingress by deploy",
 		},
 		deptest.Rule{
 			In:     root + "toolkit/...",

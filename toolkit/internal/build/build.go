@@ -9,10 +9,12 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 
 	"github.com/microgw/microgw/pkg/buildinfo"
 	"github.com/microgw/microgw/schema/artifactpb"
 	"github.com/microgw/microgw/toolkit/internal/compile"
+	"github.com/microgw/microgw/toolkit/internal/deploy"
 	"github.com/microgw/microgw/toolkit/internal/diag"
 	"github.com/microgw/microgw/toolkit/internal/interceptor"
 	"github.com/microgw/microgw/toolkit/internal/policies"
@@ -28,6 +30,8 @@ type Options struct {
 	// DefaultEndpoint is the URL that calls go to where the definition names no
 	// endpoint and no absolute server. Empty: such an operation is an error.
 	DefaultEndpoint string
+	// DeploymentConfig is read in place of the project's own, unless it is "".
+	DeploymentConfig string
 }
 
 // An OptionError says that an option is wrong rather than the project.
@@ -42,6 +46,8 @@ type Result struct {
 	Artifact *artifactpb.Artifact
 	// Diagnostics are sorted in file order.
 	Diagnostics diag.List
+	// Deployment is what the project's conf/deployment-config.toml asks for.
+	Deployment *deploy.Config
 	// Summary counts what was found, also if there were errors.
 	Summary Summary
 }
@@ -93,6 +99,9 @@ func Project(ctx context.Context, opts Options) (res Result, err error) {
 		l.ErrorHint(diag.At{File: "api_definitions"}, hint, "nothing to build: no definitions")
 	}
 	if err := foreign(p, l); err != nil {
+		return res, err
+	}
+	if res.Deployment, err = readDeployment(p, opts.DeploymentConfig, l); err != nil {
 		return res, err
 	}
 	limits, err := readPolicies(p, l)
@@ -253,6 +262,24 @@ func readPolicies(p *project.Project, l *diag.List) (*policies.File, error) {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
 	return policies.Parse(name, data, l), nil
+}
+
+// readDeployment reads what the project is to be deployed with. It is not a
+// source: it has no part in the artifact.
+func readDeployment(p *project.Project, other string, l *diag.List) (*deploy.Config, error) {
+	name := deploy.ConfigName
+	read := p.Peek
+	if other != "" {
+		name, read = other, os.ReadFile
+	}
+	data, err := read(name)
+	if errors.Is(err, fs.ErrNotExist) && other == "" {
+		return deploy.Default(p.Name), nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	return deploy.Parse(name, data, p.Name, l), nil
 }
 
 // developmentKey is the public half of the project's development key. It is not

@@ -34,6 +34,10 @@ Warnings do not stop a build. After an error no artifact is written, and one
 from an earlier build stays as it was. The same project gives the same bytes, on
 any machine.
 
+What conf/deployment-config.toml switches on is made as well: an image, or the
+folder to build it from (target/docker), and the YAML of Kubernetes
+(target/kubernetes). --docker makes an image without that file.
+
 Endpoints come from x-wso2-production-endpoints, else from the definition's
 servers, else from --default-endpoint.
 
@@ -51,7 +55,9 @@ const buildExamples = `  micro-gw build petstore
   micro-gw build petstore -o /tmp/petstore.mgw
   micro-gw build petstore --ledger
   micro-gw build petstore --sign ~/keys/signing.key
-  micro-gw build petstore --output json | jq -r .digest`
+  micro-gw build petstore --output json | jq -r .digest
+  micro-gw build petstore --docker --docker-image registry.example.com/petstore:1.4
+  micro-gw build petstore -d staging.toml`
 
 // built is what a build says of itself in JSON. The field names are stable.
 type built struct {
@@ -65,6 +71,9 @@ type built struct {
 	Millis      int64     `json:"elapsed_ms"`
 	Errors      int       `json:"errors"`
 	Warnings    int       `json:"warnings"`
+	Files       []string  `json:"files,omitempty"` // beside the artifact
+	Image       string    `json:"image,omitempty"`
+	ImageID     string    `json:"image_id,omitempty"`
 	Diagnostics diag.List `json:"diagnostics"`
 	// Ledger is there if it was asked for and there is an artifact.
 	Ledger *ledger.Ledger `json:"ledger,omitempty"`
@@ -77,6 +86,7 @@ func (a *app) buildCommand() *cobra.Command {
 		file        string
 		sign        string
 		ledger, all bool
+		deployment  deployOptions
 	)
 	cmd := &cobra.Command{
 		Use:               "build NAME|PATH",
@@ -102,12 +112,16 @@ func (a *app) buildCommand() *cobra.Command {
 					return err
 				}
 			}
-			return a.build(cmd.Context(), opts, file, format, key, ledger, all)
+			if err := deployment.complete(a, cmd, &opts); err != nil {
+				return err
+			}
+			return a.build(cmd.Context(), opts, file, format, key, ledger, all, &deployment)
 		},
 	}
 	addDefaultEndpoint(cmd, &opts)
 	addOutput(cmd, &format)
 	addLedger(cmd, &ledger, &all)
+	addDeploy(cmd, &deployment)
 	cmd.Flags().StringVarP(&file, "out", "o", "", "write the artifact to `FILE`")
 	cmd.Flags().StringVar(&sign, "sign", "", "sign the artifact with the private key in `FILE`")
 	return cmd
@@ -170,13 +184,16 @@ func (a *app) project(ctx context.Context, opts build.Options) (build.Result, er
 	return result, nil
 }
 
-func (a *app) build(ctx context.Context, opts build.Options, file string, format output, key ed25519.PrivateKey, withLedger, all bool) error {
+func (a *app) build(ctx context.Context, opts build.Options, file string, format output, key ed25519.PrivateKey, withLedger, all bool, deployment *deployOptions) error {
 	start := time.Now()
 	if info, err := os.Stat(file); err == nil && info.IsDir() {
 		return usage("give the name of a file", "-o %s is a folder", file)
 	}
 	result, err := a.project(ctx, opts)
 	if err != nil {
+		return err
+	}
+	if err := deployment.prepare(opts, &result); err != nil {
 		return err
 	}
 	say := built{
@@ -223,8 +240,12 @@ func (a *app) build(ctx context.Context, opts build.Options, file string, format
 	if err != nil {
 		return failed(err)
 	}
+	say.Artifact, say.Size, say.Digest = file, written.Size, digest(written)
+	if err := deployment.make(ctx, a, &say); err != nil {
+		return err
+	}
 	elapsed := time.Since(start)
-	say.Artifact, say.Size, say.Digest, say.Millis = file, written.Size, digest(written), elapsed.Milliseconds()
+	say.Millis = elapsed.Milliseconds()
 	if format == outputJSON {
 		if withLedger {
 			if say.Ledger, err = ledger.Of(written.Artifact); err != nil {
@@ -239,6 +260,7 @@ func (a *app) build(ctx context.Context, opts build.Options, file string, format
 	if say.Signer != "" {
 		fmt.Fprintf(a.out, "signed by %s\n", say.Signer)
 	}
+	deployment.announce(a.out, &say)
 	if withLedger {
 		fmt.Fprintln(a.out)
 		return a.ledger(written.Artifact, format, all)

@@ -4,10 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"path/filepath"
 
 	"github.com/spf13/cobra"
 
+	"github.com/microgw/microgw/toolkit/internal/deploy"
+	"github.com/microgw/microgw/toolkit/internal/diag"
 	"github.com/microgw/microgw/toolkit/internal/fetch"
 	"github.com/microgw/microgw/toolkit/internal/scaffold"
 )
@@ -18,6 +21,8 @@ const initLong = `Make a project: the folder NAME with
     policy.yaml          throttling policies: the usual tiers, to be changed
     interceptors/        code that changes requests and responses
     conf/micro-gw.conf   settings of the running gateway
+    conf/deployment-config.toml
+                         what is made for Docker and Kubernetes (-d)
     README.md            what to do next
     .gitignore           for target/ and .micro-gw/
     .micro-gw/           the development key, for micro-gw token
@@ -42,6 +47,7 @@ func (a *app) initCommand() *cobra.Command {
 		source fetch.Source
 		fields headerFlags
 		force  bool
+		config string
 	)
 	cmd := &cobra.Command{
 		Use:     "init NAME",
@@ -66,11 +72,18 @@ func (a *app) initCommand() *cobra.Command {
 			if source.Header, err = fields.header(); err != nil {
 				return err
 			}
+			var deployment []byte
+			if cmd.Flags().Changed("deployment-config") {
+				var err error
+				if deployment, err = a.deploymentConfig(config, filepath.Base(filepath.Clean(args[0]))); err != nil {
+					return err
+				}
+			}
 			done := func() {}
 			if source.Location != "" {
 				done = a.err.progress("fetching the definition")
 			}
-			definition, err := scaffold.Init(cmd.Context(), scaffold.Options{Dir: args[0], Force: force, Definition: source})
+			definition, err := scaffold.Init(cmd.Context(), scaffold.Options{Dir: args[0], Force: force, Definition: source, Deployment: deployment})
 			done()
 			if err != nil {
 				return initFailure(args[0], err)
@@ -82,9 +95,28 @@ func (a *app) initCommand() *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVarP(&source.Location, "api-definition", "a", "", "definition to copy in: `FILE or URL` (http or https)")
+	cmd.Flags().StringVarP(&config, "deployment-config", "d", "", "take `FILE` as the project's conf/deployment-config.toml")
 	cmd.Flags().BoolVarP(&force, "force", "f", false, "replace the project that is there")
 	addFetch(cmd, &source, &fields)
 	return cmd
+}
+
+// deploymentConfig reads the file of -d and prints what is wrong with it.
+func (a *app) deploymentConfig(file, project string) ([]byte, error) {
+	data, err := os.ReadFile(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, usage("", "-d %s: no such file", file)
+	} else if err != nil {
+		return nil, failed(err)
+	}
+	var list diag.List
+	deploy.Parse(file, data, project, &list)
+	list.Sort()
+	a.err.diagnostics(list, "init")
+	if list.HasErrors() {
+		return nil, errReported
+	}
+	return data, nil
 }
 
 func initFailure(dir string, err error) error {

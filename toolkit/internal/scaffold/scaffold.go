@@ -19,6 +19,7 @@ import (
 	"unicode"
 
 	"github.com/microgw/microgw/schema"
+	"github.com/microgw/microgw/toolkit/internal/deploy"
 	"github.com/microgw/microgw/toolkit/internal/devkey"
 	"github.com/microgw/microgw/toolkit/internal/fetch"
 )
@@ -40,6 +41,7 @@ type Options struct {
 	Dir        string       // folder to make; its last element names the project
 	Force      bool         // replace the project that is there
 	Definition fetch.Source // what to put in api_definitions; the sample if empty
+	Deployment []byte       // conf/deployment-config.toml; the one that switches nothing on if nil
 }
 
 // An ExistsError says that the folder is there already.
@@ -90,7 +92,7 @@ func Init(ctx context.Context, opts Options) (definition string, err error) {
 	}
 	defer os.RemoveAll(work)
 	fresh := filepath.Join(work, name)
-	if err := fill(fresh, name, file, content); err != nil {
+	if err := fill(fresh, name, file, content, opts.Deployment); err != nil {
 		return "", err
 	}
 	if exists {
@@ -164,17 +166,21 @@ func checkTarget(dir string, force bool) (exists bool, err error) {
 }
 
 // fill puts a whole project at dir.
-func fill(dir, name, definition string, content []byte) error {
+func fill(dir, name, definition string, content, deployment []byte) error {
 	for _, sub := range []string{Definitions, "interceptors", "conf"} {
 		if err := os.MkdirAll(filepath.Join(dir, sub), 0o755); err != nil {
 			return err
 		}
 	}
-	readme := struct{ Name, Scopes string }{name, "SCOPE"}
+	readme := struct{ Name, Scopes, Image string }{name, "SCOPE", deploy.Default(name).Docker.Name}
 	if definition == SampleName && bytes.Equal(content, Sample()) {
 		readme.Scopes = "read:pets"
 	}
+	if deployment == nil {
+		deployment = expand("deployment-config.toml", readme)
+	}
 	for path, data := range map[string][]byte{
+		deploy.ConfigName:              deployment,
 		Definitions + "/" + definition: content,
 		"policy.yaml":                  embedded("policy.yaml"),
 		// policy.yaml names it in its first line.

@@ -51,7 +51,7 @@ func TestInit(t *testing.T) {
 		"shop/.micro-gw/dev-key.pub.jwk",
 		"shop/README.md",
 		"shop/api_definitions/petstore.yaml",
-		"shop/conf/micro-gw.conf",
+		"shop/conf/deployment-config.toml", "shop/conf/micro-gw.conf",
 		"shop/conf/policy.schema.json",
 		"shop/interceptors/.keep",
 		"shop/policy.yaml",
