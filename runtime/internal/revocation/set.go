@@ -1,0 +1,192 @@
+// Package revocation knows which tokens have been revoked before they expired.
+//
+// What arrives (from a broker, from etcd) is put into a Set, which every request
+// with a token asks. What surprises: a Set holds hashes, not ids, so nobody can
+// read out of it what was revoked, and an id costs 16 bytes however long it is;
+// and readers take no lock.
+package revocation
+
+import (
+	"hash/maphash"
+	"math"
+	"math/bits"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// A Set is ids of revoked tokens, each until its token has expired by itself.
+//
+// It is shards of open hash tables. An entry is two words: 64 bits of one hash,
+// and 32 bits of another beside the second at which it ends. A reader loads them
+// one after the other; a writer, one at a time in a shard, stores the second word
+// first, so whoever sees the first sees the other, too. What has ended stays where
+// it is, for others may have been put behind it, and is left out when the table is
+// made anew. An id that the Set holds by mistake, because it hashes to the same 96
+// bits, would refuse a good token: with a million entries that happens once in
+// 10^23 look-ups, and by seeds that are the process's own secret.
+type Set struct {
+	seeds  [2]maphash.Seed
+	start  int64 // seconds since 1970, what entries count from
+	limit  int
+	length atomic.Int64
+	shards [shardCount]shard
+}
+
+const (
+	shardCount = 64
+	firstSize  = 16 // entries of a shard, a power of two
+)
+
+// MaxLimit is the most entries that a Set can hold.
+const MaxLimit = 64 << 20
+
+type shard struct {
+	table atomic.Pointer[table]
+	mu    sync.Mutex // held by writers
+	used  int        // guarded by mu: entries in the table, ended or not
+	_     [40]byte
+}
+
+type table struct {
+	mask    uint64
+	entries []entry
+}
+
+// An entry is empty if first is 0, which no hash is.
+type entry struct{ first, second atomic.Uint64 }
+
+// NewSet returns a set of at most limit ids.
+func NewSet(limit int, now time.Time) *Set {
+	s := &Set{seeds: [2]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()}, start: now.Unix() - 1, limit: min(max(limit, 1), MaxLimit)}
+	for i := range s.shards {
+		s.shards[i].table.Store(newTable(firstSize))
+	}
+	return s
+}
+
+func newTable(size int) *table { return &table{uint64(size - 1), make([]entry, size)} }
+
+// Len returns how many ids there are, with some that have ended.
+func (s *Set) Len() int { return int(s.length.Load()) }
+
+// hashes returns the two hashes of an id; the first is never 0.
+func (s *Set) hashes(id []byte) (uint64, uint64) {
+	return maphash.Bytes(s.seeds[0], id) | 1, maphash.Bytes(s.seeds[1], id) & math.MaxUint32 << 32
+}
+
+// Has reports whether the id is revoked. It takes no lock and allocates nothing.
+func (s *Set) Has(id []byte, now time.Time) bool {
+	if s.length.Load() == 0 || len(id) == 0 {
+		return false
+	}
+	first, second := s.hashes(id)
+	t := s.shards[first>>(64-6)].table.Load()
+	for i := first >> 1 & t.mask; ; i = (i + 1) & t.mask {
+		e := &t.entries[i]
+		switch e.first.Load() {
+		case 0:
+			return false
+		case first:
+			if w := e.second.Load(); w>>32<<32 == second {
+				return now.Unix() < s.start+int64(w&math.MaxUint32)
+			}
+		}
+	}
+}
+
+// Add revokes an id until a time. It reports false if there is no room: then the
+// id is not revoked, and somebody should be told. An id that is there already
+// keeps the later end.
+func (s *Set) Add(id []byte, until, now time.Time) bool {
+	if len(id) == 0 || !until.After(now) {
+		return true // nobody would be let in by it
+	}
+	ends := uint64(min(max(until.Unix()+1-s.start, 1), math.MaxUint32))
+	first, second := s.hashes(id)
+	h := &s.shards[first>>(64-6)]
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	t := h.table.Load()
+	i := first >> 1 & t.mask
+	for ; ; i = (i + 1) & t.mask {
+		e := &t.entries[i]
+		have := e.first.Load()
+		if have == 0 {
+			break
+		}
+		if w := e.second.Load(); have == first && w>>32<<32 == second {
+			if w&math.MaxUint32 < ends {
+				e.second.Store(second | ends)
+			}
+			return true
+		}
+	}
+	if 4*(h.used+1) > 3*len(t.entries) {
+		t = s.rebuild(h, t, now)
+		for i = first >> 1 & t.mask; t.entries[i].first.Load() != 0; i = (i + 1) & t.mask {
+		}
+	}
+	if s.Len() >= s.limit {
+		return false
+	}
+	t.entries[i].second.Store(second | ends)
+	t.entries[i].first.Store(first)
+	h.used++
+	s.length.Add(1)
+	return true
+}
+
+// Sweep leaves out what has ended.
+func (s *Set) Sweep(now time.Time) {
+	for i := range s.shards {
+		h := &s.shards[i]
+		h.mu.Lock()
+		t := h.table.Load()
+		for j := range t.entries {
+			if e := &t.entries[j]; e.first.Load() != 0 && s.ended(e, now) {
+				s.rebuild(h, t, now)
+				break
+			}
+		}
+		h.mu.Unlock()
+	}
+}
+
+func (s *Set) ended(e *entry, now time.Time) bool {
+	return now.Unix() >= s.start+int64(e.second.Load()&math.MaxUint32)
+}
+
+// rebuild replaces the table by one without what has ended and with room. The
+// caller holds h.mu.
+func (s *Set) rebuild(h *shard, t *table, now time.Time) *table {
+	alive := 0
+	for i := range t.entries {
+		if e := &t.entries[i]; e.first.Load() != 0 && !s.ended(e, now) {
+			alive++
+		}
+	}
+	// At most three eighths full, so that the next time is not soon.
+	size := max(firstSize, 1<<bits.Len(uint(alive*8/6)))
+	if 2*alive > size {
+		size *= 2
+	}
+	made := newTable(size)
+	for i := range t.entries {
+		e := &t.entries[i]
+		first := e.first.Load()
+		if first == 0 || s.ended(e, now) {
+			continue
+		}
+		j := first >> 1 & made.mask
+		for made.entries[j].first.Load() != 0 {
+			j = (j + 1) & made.mask
+		}
+		made.entries[j].second.Store(e.second.Load())
+		made.entries[j].first.Store(first)
+	}
+	s.length.Add(int64(alive - h.used))
+	h.used = alive
+	h.table.Store(made)
+	return made
+}
