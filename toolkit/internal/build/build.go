@@ -5,17 +5,20 @@
 package build
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 
 	"github.com/microgw/microgw/pkg/buildinfo"
 	"github.com/microgw/microgw/schema/artifactpb"
 	"github.com/microgw/microgw/toolkit/internal/compile"
 	"github.com/microgw/microgw/toolkit/internal/deploy"
 	"github.com/microgw/microgw/toolkit/internal/diag"
+	"github.com/microgw/microgw/toolkit/internal/fetch"
 	"github.com/microgw/microgw/toolkit/internal/interceptor"
 	"github.com/microgw/microgw/toolkit/internal/policies"
 	"github.com/microgw/microgw/toolkit/internal/project"
@@ -32,6 +35,15 @@ type Options struct {
 	DefaultEndpoint string
 	// DeploymentConfig is read in place of the project's own, unless it is "".
 	DeploymentConfig string
+	// AllowRemoteRefs lets $refs lead to http and https URLs. They are fetched as
+	// References says, and must be what LockFile says, if it says anything.
+	AllowRemoteRefs bool
+	References      fetch.References
+	// Jobs is how many definitions are read at a time; 0: one for each core. The
+	// result is the same.
+	Jobs int
+	// Progress is told how many definitions have been read, if it is not nil.
+	Progress func(done, of int)
 }
 
 // An OptionError says that an option is wrong rather than the project.
@@ -48,6 +60,8 @@ type Result struct {
 	Diagnostics diag.List
 	// Deployment is what the project's conf/deployment-config.toml asks for.
 	Deployment *deploy.Config
+	// Lock is what LockFile has to say from now on; nil if nothing new.
+	Lock []byte
 	// Summary counts what was found, also if there were errors.
 	Summary Summary
 }
@@ -108,7 +122,13 @@ func Project(ctx context.Context, opts Options) (res Result, err error) {
 	if err != nil {
 		return res, err
 	}
-	docs := spec.Load(names, p.Read, l)
+	loader := spec.Loader{Read: p.Read, Jobs: opts.Jobs, Progress: opts.Progress}
+	var fetched *remote
+	if opts.AllowRemoteRefs {
+		fetched = openRemote(ctx, opts.References, p, l)
+		loader.Remote = fetched.get
+	}
+	docs := loader.Load(ctx, names, l)
 	if err := ctx.Err(); err != nil {
 		return res, err
 	}
@@ -126,6 +146,10 @@ func Project(ctx context.Context, opts Options) (res Result, err error) {
 		in.Sources = append(in.Sources, compile.Source{Name: s.Name, SHA256: s.SHA256[:]})
 		res.Summary.Files = append(res.Summary.Files, s.Name)
 	}
+	if fetched != nil {
+		in.Sources = append(in.Sources, fetched.sources()...)
+		slices.SortFunc(in.Sources, func(a, b compile.Source) int { return cmp.Compare(a.Name, b.Name) })
+	}
 	in.DevelopmentKey, err = developmentKey(p, l)
 	if err != nil {
 		return res, err
@@ -139,6 +163,9 @@ func Project(ctx context.Context, opts Options) (res Result, err error) {
 	res.Summary.Policies = len(a.ThrottlePolicies)
 	if !l.HasErrors() {
 		res.Artifact = a
+		if fetched != nil {
+			res.Lock = fetched.lock()
+		}
 	}
 	return res, nil
 }

@@ -119,6 +119,7 @@ func (a *app) buildCommand() *cobra.Command {
 		},
 	}
 	addDefaultEndpoint(cmd, &opts)
+	addRemoteRefs(cmd, &opts)
 	addOutput(cmd, &format)
 	addLedger(cmd, &ledger, &all)
 	addDeploy(cmd, &deployment)
@@ -147,6 +148,10 @@ func addDefaultEndpoint(cmd *cobra.Command, opts *build.Options) {
 	cmd.Flags().StringVar(&opts.DefaultEndpoint, "default-endpoint", "", "`URL` that calls go to where a definition names none")
 }
 
+func addRemoteRefs(cmd *cobra.Command, opts *build.Options) {
+	cmd.Flags().BoolVar(&opts.AllowRemoteRefs, "allow-remote-refs", false, "fetch what a $ref to an http or https URL leads to")
+}
+
 // project builds without writing anything, and turns a project that cannot be
 // opened into a failure. The caller prints the diagnostics.
 func (a *app) project(ctx context.Context, opts build.Options) (build.Result, error) {
@@ -155,8 +160,9 @@ func (a *app) project(ctx context.Context, opts build.Options) (build.Result, er
 	} else if err == nil && !info.IsDir() {
 		return build.Result{}, usage("a project is a folder; give its name or path", "%s is not a folder", opts.Dir)
 	}
-	done := a.err.progress("building " + opts.Dir)
+	update, done := a.err.counted("building "+opts.Dir, "definitions")
 	defer done()
+	opts.Progress = update
 	var (
 		result build.Result
 		err    error
@@ -243,6 +249,11 @@ func (a *app) build(ctx context.Context, opts build.Options, file string, format
 	say.Artifact, say.Size, say.Digest = file, written.Size, digest(written)
 	if err := deployment.make(ctx, a, &say); err != nil {
 		return err
+	}
+	if result.Lock != nil {
+		if err := os.WriteFile(filepath.Join(opts.Dir, build.LockFile), result.Lock, 0o644); err != nil {
+			return failed(err)
+		}
 	}
 	elapsed := time.Since(start)
 	say.Millis = elapsed.Milliseconds()

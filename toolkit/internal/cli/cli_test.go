@@ -47,6 +47,7 @@ func TestMain(m *testing.M) {
 //	empty FOLDER              nothing is in FOLDER
 //	exits CODE PROGRAM ARG... runs it to its end, expects its exit code
 //	mode FILE OCTAL           FILE has these permissions
+//	env-subst FILE [FROM]     puts variables into FILE, or what FROM has with them
 //	freeport NAME             puts a free port of this machine in $NAME
 //	get URL STATUS [REGEXP]   waits until URL is answered so
 //	sameledger BUILT LEDGER   the ledger of a build in JSON is that of inspect
@@ -90,6 +91,7 @@ func TestStories(t *testing.T) {
 			"empty":      empty,
 			"exits":      exits,
 			"mode":       mode,
+			"env-subst":  envSubst,
 			"freeport":   freePort,
 			"get":        get,
 			"sameledger": sameLedger,
@@ -172,6 +174,18 @@ func mode(ts *testscript.TestScript, neg bool, args []string) {
 	if got := fmt.Sprintf("%o", info.Mode().Perm()); got != args[1] {
 		ts.Fatalf("%s has mode %s, want %s", args[0], got, args[1])
 	}
+}
+
+func envSubst(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 1 || len(args) > 2 {
+		ts.Fatalf("usage: env-subst FILE [FROM]")
+	}
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(os.Expand(ts.ReadFile(args[len(args)-1]), func(name string) string {
+		if value := ts.Getenv(name); value != "" {
+			return value
+		}
+		return "$" + name
+	})), 0o644))
 }
 
 func freePort(ts *testscript.TestScript, neg bool, args []string) {

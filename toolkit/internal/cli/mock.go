@@ -55,6 +55,7 @@ func (a *app) mockCommand() *cobra.Command {
 		},
 	}
 	addDefaultEndpoint(cmd, &opts)
+	addRemoteRefs(cmd, &opts)
 	cmd.Flags().Var(&port, "port", "answer for all upstreams at this port of 127.0.0.1; 0 takes a free one")
 	return cmd
 }

@@ -90,6 +90,7 @@ func (a *app) runCommand() *cobra.Command {
 		},
 	}
 	addDefaultEndpoint(cmd, &opts.build)
+	addRemoteRefs(cmd, &opts.build)
 	cmd.Flags().BoolVar(&opts.noMock, "no-mock", false, "call the real upstreams")
 	cmd.Flags().StringVar(&opts.host, "host", "127.0.0.1", "address to serve on; 0.0.0.0 lets other machines in")
 	opts.port = 9090

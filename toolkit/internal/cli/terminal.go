@@ -8,6 +8,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/microgw/microgw/toolkit/internal/diag"
@@ -71,9 +72,17 @@ const patience = 500 * time.Millisecond
 // progress shows that what is being done goes on, if it takes long and somebody
 // watches, until the returned function is called.
 func (t terminal) progress(what string) (done func()) {
+	_, done = t.counted(what, "")
+	return done
+}
+
+// counted is progress that also shows how many of several things are done, once
+// it is told: "building shop: 12 of 200 definitions ... 3 s".
+func (t terminal) counted(what, things string) (update func(done, of int), done func()) {
 	if !t.interactive {
-		return func() {}
+		return func(int, int) {}, func() {}
 	}
+	var finished, all atomic.Int64
 	stop := make(chan struct{})
 	var wg sync.WaitGroup
 	start := time.Now()
@@ -88,12 +97,20 @@ func (t terminal) progress(what string) (done func()) {
 				}
 				return
 			case <-time.After(wait):
-				fmt.Fprintf(t, "\r\x1b[K%s ... %.0f s", what, time.Since(start).Seconds())
-				shown, wait = true, time.Second
+				text := what
+				if of := all.Load(); of > 1 {
+					text = fmt.Sprintf("%s: %d of %d %s", what, finished.Load(), of, things)
+				}
+				fmt.Fprintf(t, "\r\x1b[K%s ... %.0f s", text, time.Since(start).Seconds())
+				shown, wait = true, patience/2
 			}
 		}
 	})
-	return sync.OnceFunc(func() {
+	update = func(done, of int) {
+		finished.Store(int64(done))
+		all.Store(int64(of))
+	}
+	return update, sync.OnceFunc(func() {
 		close(stop)
 		wg.Wait()
 	})

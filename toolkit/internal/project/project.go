@@ -19,6 +19,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/microgw/microgw/toolkit/internal/tree"
 )
@@ -43,7 +44,9 @@ type Project struct {
 	Name string
 
 	root *os.Root
-	read map[string]Source
+
+	mu   sync.Mutex
+	read map[string]Source // guarded by mu
 }
 
 // Source is a file that was read.
@@ -192,7 +195,8 @@ func (p *Project) Policies() (string, error) {
 	}
 }
 
-// Read reads a file of the project and notes it as a source of the build.
+// Read reads a file of the project and notes it as a source of the build. It may
+// be called from several goroutines.
 func (p *Project) Read(name string) ([]byte, error) {
 	data, err := p.Peek(name)
 	if err != nil {
@@ -202,10 +206,18 @@ func (p *Project) Read(name string) ([]byte, error) {
 }
 
 func (p *Project) note(name string, sum [sha256.Size]byte) error {
-	if _, again := p.read[name]; !again && len(p.read) >= maxFiles {
+	source := Source{Name: name, SHA256: sum}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	before, again := p.read[name]
+	switch {
+	case again && before != source:
+		// The artifact would carry one and name the other.
+		return errors.New("it has changed while it was read")
+	case !again && len(p.read) >= maxFiles:
 		return fmt.Errorf("more than %d files", maxFiles)
 	}
-	p.read[name] = Source{Name: name, SHA256: sum}
+	p.read[name] = source
 	return nil
 }
 
@@ -261,6 +273,8 @@ func (p *Project) Open(name string) (*os.File, int64, error) {
 
 // Sources are the files that were read, sorted by name.
 func (p *Project) Sources() []Source {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	sources := make([]Source, 0, len(p.read))
 	for _, s := range p.read {
 		sources = append(sources, s)

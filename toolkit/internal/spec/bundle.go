@@ -169,8 +169,7 @@ func (b *bundler) reference(out, ref *tree.Node, o *object, f *file) bool {
 }
 
 func (b *bundler) text(ref string, o *object, f *file) (string, bool) {
-	quiet := &files{read: b.c.files.read, diags: new(diag.List), open: b.c.files.open}
-	to, target := quiet.target(f, ref, diag.At{})
+	to, target := b.c.files.quiet().target(f, ref, diag.At{})
 	if target == nil {
 		return ref, true // reported by check
 	}

@@ -472,8 +472,7 @@ func (c *checker) reference(n *tree.Node, o *object, p *place, f *file) {
 		}
 		steps = append(steps, next)
 		trail = append(trail, r.Text)
-		var quiet diag.List
-		g, m := (&files{read: c.files.read, diags: &quiet, open: c.files.open}).target(from, r.Text, at)
+		g, m := c.files.quiet().target(from, r.Text, at)
 		if m == nil {
 			break // reported where it stands
 		}
@@ -488,8 +487,7 @@ func (c *checker) reference(n *tree.Node, o *object, p *place, f *file) {
 // deref follows references from n without reporting: check has done that. The
 // file is the one the result stands in. It returns nil where they lead nowhere.
 func (c *checker) deref(n *tree.Node, f *file) (*tree.Node, *file) {
-	var quiet diag.List
-	silent := &files{read: c.files.read, diags: &quiet, open: c.files.open}
+	silent := c.files.quiet()
 	for range maxChain + 1 {
 		ref := n.Get("$ref")
 		if ref == nil || ref.Kind != tree.String {

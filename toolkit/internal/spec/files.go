@@ -8,14 +8,61 @@ import (
 	"path"
 	"regexp"
 	"strings"
+	"sync"
 
 	"github.com/microgw/microgw/toolkit/internal/diag"
 	"github.com/microgw/microgw/toolkit/internal/tree"
 )
 
-// files holds every file that was read, once, whoever refers to it.
+// A store reads and parses the files that definitions refer to, each once,
+// whoever refers to it. Several definitions use it at a time.
+type store struct {
+	read   func(name string) ([]byte, error)
+	remote func(url string) (data []byte, final string, err error) // nil if not allowed
+	mu     sync.Mutex
+	files  map[string]*stored
+}
+
+type stored struct {
+	once sync.Once
+	root *tree.Node // nil if it could not be read; never changed
+	base string     // where its relative references start from
+	err  error
+	size int
+	// diags is what is wrong with it.
+	diags diag.List
+}
+
+// get reads a file if that has not been done yet. The name of a remote one is its
+// URL.
+func (s *store) get(name string) *stored {
+	s.mu.Lock()
+	f := s.files[name]
+	if f == nil {
+		f = &stored{base: name}
+		s.files[name] = f
+	}
+	s.mu.Unlock()
+	f.once.Do(func() {
+		var data []byte
+		if isRemote(name) {
+			data, f.base, f.err = s.remote(name)
+		} else {
+			data, f.err = s.read(name)
+		}
+		if f.err == nil {
+			f.size = len(data)
+			f.root = tree.Parse(name, data, &f.diags)
+		}
+	})
+	return f
+}
+
+// files are the files that one definition consists of. Its own it has to itself
+// and may change; of the others it gets copies, so that what one definition makes
+// of a file in its dialect does not depend on who else refers to it.
 type files struct {
-	read  func(name string) ([]byte, error)
+	store *store
 	diags *diag.List
 	known []string // candidates for "did you mean"
 	open  map[string]*file
@@ -23,28 +70,34 @@ type files struct {
 }
 
 type file struct {
-	name       string
-	size       int
-	root       *tree.Node // nil if it could not be read
-	referenced bool       // a $ref leads into it
-	anchors    map[string]*tree.Node
+	name    string
+	base    string
+	size    int
+	root    *tree.Node // nil if it could not be read
+	err     error      // then, unless it is there and wrong
+	anchors map[string]*tree.Node
 }
 
-// load reads a file. The first failure to read or parse it is reported at; a
-// file that is there but wrong has reported itself.
+// quiet follows references without reporting what is wrong with them.
+func (fs *files) quiet() *files {
+	return &files{store: fs.store, diags: new(diag.List), open: fs.open}
+}
+
+// load opens a file. A failure to read it is reported at; what is wrong inside is
+// in the store's list.
 func (fs *files) load(name string, at diag.At) *file {
-	if f := fs.open[name]; f != nil {
-		return f
+	f := fs.open[name]
+	if f == nil {
+		s := fs.store.get(name)
+		f = &file{name: name, base: s.base, size: s.size, err: s.err}
+		if s.root != nil {
+			f.root = s.root.Clone()
+		}
+		fs.open[name] = f
 	}
-	f := &file{name: name}
-	fs.open[name] = f
-	data, err := fs.read(name)
-	if err != nil {
-		fs.missing(name, err, at)
-		return f
+	if f.err != nil {
+		fs.missing(name, f.err, at)
 	}
-	f.size = len(data)
-	f.root = tree.Parse(name, data, fs.diags)
 	return f
 }
 
@@ -75,44 +128,64 @@ func (f *files) missing(name string, err error, at diag.At) {
 // scheme recognises references that are not relative.
 var scheme = regexp.MustCompile(`^([A-Za-z][A-Za-z0-9+.-]*:|//)`)
 
+func isRemote(name string) bool {
+	return strings.HasPrefix(name, "http://") || strings.HasPrefix(name, "https://")
+}
+
+// locate is the name of the file that a reference leads to, or "" after
+// reporting why there is none.
+func (fs *files) locate(from *file, name, ref string, at diag.At) string {
+	if isRemote(from.base) || scheme.MatchString(name) && !strings.HasPrefix(strings.ToLower(name), "file:") {
+		u, err := url.Parse(name)
+		if err == nil && isRemote(from.base) {
+			var base *url.URL
+			if base, err = url.Parse(from.base); err == nil {
+				u = base.ResolveReference(u)
+			}
+		}
+		switch {
+		case err != nil:
+			fs.diags.Errorf(at, "%q is not a URL", ref)
+		case u.Scheme != "http" && u.Scheme != "https":
+			fs.diags.ErrorHint(at, "copy the file into the project and refer to it by its relative path", "%q is not a file of the project", ref)
+		case fs.store.remote == nil:
+			fs.diags.ErrorHint(at, "copy the file into the project and refer to it by its relative path, or build with --allow-remote-refs", "%q is not a file of the project", ref)
+		case u.Host == "" || u.User != nil:
+			// A password would be carried in the artifact, among the sources.
+			fs.diags.ErrorHint(at, "copy the file into the project and refer to it by its relative path", "%q is not fetched: want a URL with a host, without a password", ref)
+		default:
+			u.Fragment, u.RawFragment = "", ""
+			return u.String()
+		}
+		return ""
+	}
+	if scheme.MatchString(name) {
+		fs.diags.ErrorHint(at, "refer to the file by its relative path", "%q is not a file of the project", ref)
+		return ""
+	}
+	name = unescape(name)
+	if path.IsAbs(name) {
+		fs.diags.ErrorHint(at, "refer to the file by its relative path", "%q is an absolute path", ref)
+		return ""
+	}
+	name = path.Join(path.Dir(from.name), name)
+	if name == ".." || strings.HasPrefix(name, "../") {
+		fs.diags.ErrorHint(at, "copy the file into the project", "%q is outside of the project", ref)
+		return ""
+	}
+	return name
+}
+
 // target follows the text of a $ref that stands in from. It returns nil after
 // reporting why that cannot be done.
 func (fs *files) target(from *file, ref string, at diag.At) (*file, *tree.Node) {
 	name, fragment, _ := strings.Cut(ref, "#")
 	f := from
 	if name != "" {
-		if scheme.MatchString(name) {
-			hint := "copy the file into the project and refer to it by its relative path"
-			if strings.HasPrefix(name, "file:") {
-				hint = "refer to the file by its relative path"
-			}
-			fs.diags.ErrorHint(at, hint, "%q is not a file of the project", ref)
+		if name = fs.locate(from, name, ref, at); name == "" {
 			return nil, nil
 		}
-		name = unescape(name)
-		if path.IsAbs(name) {
-			fs.diags.ErrorHint(at, "refer to the file by its relative path", "%q is an absolute path", ref)
-			return nil, nil
-		}
-		name = path.Join(path.Dir(from.name), name)
-		if name == ".." || strings.HasPrefix(name, "../") {
-			fs.diags.ErrorHint(at, "copy the file into the project", "%q is outside of the project", ref)
-			return nil, nil
-		}
-		f = fs.open[name]
-		if f != nil && f.root == nil {
-			// Reported before, but this reference does not lead anywhere
-			// either: a missing file is missing for each.
-			if _, err := fs.read(name); err != nil {
-				fs.missing(name, err, at)
-			}
-			return nil, nil
-		}
-		if f == nil {
-			f = fs.load(name, at)
-		}
-		f.referenced = true
-		if f.root == nil {
+		if f = fs.load(name, at); f.root == nil {
 			return nil, nil
 		}
 	}

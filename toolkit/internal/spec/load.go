@@ -10,61 +10,6 @@ import (
 	"github.com/microgw/microgw/toolkit/internal/tree"
 )
 
-// Load reads the definitions with the given names, and what they refer to,
-// through read. Names are relative to the project folder. A file that is not a
-// definition itself is none of its business if a definition refers to it, and
-// an error otherwise. Documents that are beyond use are left out; whatever is
-// wrong is in the list.
-func Load(names []string, read func(name string) ([]byte, error), l *diag.List) []*Document {
-	fs := &files{read: read, diags: l, known: names, open: make(map[string]*file), spell: new(diag.Speller)}
-	var docs []*Document
-	for _, name := range names {
-		f := fs.load(name, diag.At{File: name})
-		if f.root == nil || !isDefinition(f.root) {
-			continue
-		}
-		if doc := guard(fs, f, l); doc != nil {
-			docs = append(docs, doc)
-		}
-	}
-	for _, name := range names {
-		f := fs.open[name]
-		if f.root == nil || isDefinition(f.root) || f.referenced {
-			continue
-		}
-		at := diag.At{File: name, Line: int(f.root.Line), Column: int(f.root.Col)}
-		if f.root.Kind != tree.Object {
-			l.Errorf(at, "want an OpenAPI definition, not %s", f.root.Describe())
-			continue
-		}
-		hint := `begin it with "openapi: 3.0.3", or move the file out of the folder`
-		for i, key := range f.root.Keys {
-			if near := diag.Nearest(key.Name, []string{"openapi", "swagger"}); near != "" {
-				at = f.root.KeyAt(i, "")
-				hint = fmt.Sprintf("did you mean %q?", near)
-			}
-		}
-		l.ErrorHint(at, hint, `not an OpenAPI definition: it has neither "openapi" nor "swagger", and no definition refers to it`)
-	}
-	return docs
-}
-
-func isDefinition(root *tree.Node) bool {
-	return root.Kind == tree.Object && (root.Find("openapi") >= 0 || root.Find("swagger") >= 0)
-}
-
-// guard reads one definition. A panic would be our own mistake; the author gets
-// to know which document brings it out, and the others are still read.
-func guard(fs *files, f *file, l *diag.List) (doc *Document) {
-	defer func() {
-		if p := recover(); p != nil {
-			l.Errorf(f.root.At(""), "the definition cannot be read: %v", p)
-			doc = nil
-		}
-	}()
-	return load(fs, f, l)
-}
-
 // dialect reads the version that a definition claims.
 func dialect(root *tree.Node, l *diag.List) (Dialect, *grammar) {
 	if v := root.Get("openapi"); v != nil {
@@ -248,8 +193,7 @@ func (c *checker) operations(item *tree.Node, f *file) (list []located, chain []
 		if ref == nil || ref.Kind != tree.String {
 			break
 		}
-		var quiet diag.List
-		f, item = (&files{read: c.files.read, diags: &quiet, open: c.files.open}).target(f, ref.Text, diag.At{})
+		f, item = c.files.quiet().target(f, ref.Text, diag.At{})
 	}
 	for _, m := range methods {
 		if found[m].node != nil {

@@ -10,7 +10,9 @@ package tree
 import (
 	"bytes"
 	"fmt"
+	"maps"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -261,6 +263,26 @@ func (m *maker) node(kind Kind, line, col uint32) *Node {
 	m.block = m.block[1:]
 	n.Kind, n.Line, n.Col, n.File = kind, line, col, m.file
 	return n
+}
+
+// Clone is a copy that shares nothing that could change.
+func (n *Node) Clone() *Node {
+	m := &maker{file: n.File}
+	return m.clone(n)
+}
+
+func (m *maker) clone(n *Node) *Node {
+	c := m.node(n.Kind, n.Line, n.Col)
+	c.Text, c.File = n.Text, n.File
+	c.Keys = slices.Clone(n.Keys)
+	if n.Items != nil {
+		c.Items = make([]*Node, len(n.Items))
+		for i, item := range n.Items {
+			c.Items[i] = m.clone(item)
+		}
+	}
+	c.index = maps.Clone(n.index)
+	return c
 }
 
 func duplicate(l *diag.List, n *Node, first int, again Key) {
