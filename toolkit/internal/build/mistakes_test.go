@@ -20,7 +20,7 @@ var update = flag.Bool("update", false, "rewrite the expected results in testdat
 // build says.
 func TestMistakes(t *testing.T) {
 	cases, err := filepath.Glob("testdata/mistakes/*.txtar")
-	if err != nil || len(cases) < 35 {
+	if err != nil || len(cases) < 90 {
 		t.Fatalf("%d cases, %v", len(cases), err)
 	}
 	for _, file := range cases {

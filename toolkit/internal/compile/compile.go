@@ -349,8 +349,9 @@ func (a *api) settings() {
 	// the same.
 	for d, name := range []*spec.Text{interceptor.Request: x.Request, interceptor.Response: x.Response} {
 		if name != nil {
-			a.lacks(name.At, true, Interceptors)
-			a.interceptor(name, interceptor.Direction(d))
+			if _, ok := a.interceptor(name, interceptor.Direction(d)); ok {
+				a.lacks(name.At, true, Interceptors)
+			}
 		}
 	}
 }
@@ -426,7 +427,11 @@ func (a *api) basePath() {
 	for _, s := range t.Segments() {
 		lit, ok := s.Literal()
 		if !ok {
-			a.c.diags.Errorf(a.baseAt, "%q is not a base path: only {version} is replaced in it", raw)
+			hint := ""
+			if len(s.Parts) == 1 && diag.Nearest(s.Parts[0].Param, []string{"version"}) != "" {
+				hint = "write {version}"
+			}
+			a.c.diags.ErrorHint(a.baseAt, hint, "%q is not a base path: only {version} is replaced in it", raw)
 			return
 		}
 		b.WriteString("/" + lit)
@@ -690,6 +695,9 @@ func (a *api) shapes() {
 
 // use checks references to endpoints that nobody makes: most are slips.
 func (c *compiler) use() {
+	if c.diags.HasErrors() {
+		return // what uses it may be what is wrong
+	}
 	for _, a := range c.apis {
 		for _, e := range a.doc.Extensions.Endpoints {
 			if !a.used[e.Name] && e.Endpoint != nil {

@@ -19,9 +19,7 @@ import (
 
 func (a *api) interceptors(op *spec.Operation, out *artifactpb.Operation) {
 	own, item, api := op.Extensions, op.PathItem, a.doc.Extensions
-	if first := cmp.Or(own.Request, item.Request, own.Response, item.Response); first != nil {
-		a.lacks(first.At, false, Interceptors)
-	}
+	var first *spec.Text // of the operation's own
 	choose := func(d interceptor.Direction, own, item, api *spec.Text) (list []uint32) {
 		if own == nil {
 			own = item
@@ -32,6 +30,9 @@ func (a *api) interceptors(op *spec.Operation, out *artifactpb.Operation) {
 			}
 			if i, ok := a.interceptor(name, d); ok {
 				list = append(list, i)
+				if name == own {
+					first = cmp.Or(first, name)
+				}
 			}
 		}
 		return list
@@ -40,6 +41,9 @@ func (a *api) interceptors(op *spec.Operation, out *artifactpb.Operation) {
 	out.ResponseInterceptors = choose(interceptor.Response, own.Response, item.Response, api.Response)
 	if r := out.ResponseInterceptors; len(r) == 2 {
 		r[0], r[1] = r[1], r[0]
+	}
+	if first != nil {
+		a.lacks(first.At, false, Interceptors)
 	}
 }
 
@@ -89,6 +93,8 @@ func (a *api) function(ref interceptor.Ref, d interceptor.Direction, pb *artifac
 		}
 	}
 	switch {
+	case len(all) == 0 && lib.Incomplete():
+		return "", "" // the file that cannot be read may have it
 	case len(all) == 0:
 		hint := a.c.spell.DidYouMean(ref.Name, func() []string { return lib.Names(interceptor.Function) })
 		if hint == "" {
@@ -120,6 +126,9 @@ func (a *api) function(ref interceptor.Ref, d interceptor.Direction, pb *artifac
 // class looks a Java class up.
 func (a *api) class(ref interceptor.Ref, name *spec.Text, pb *artifactpb.Interceptor) (problem, hint string) {
 	jars := a.c.in.Interceptors.JARs(ref.Name)
+	if len(jars) == 0 && a.c.in.Interceptors.Incomplete() {
+		return "", ""
+	}
 	if len(jars) == 0 {
 		hint := a.c.spell.DidYouMean(ref.Name, func() []string { return a.c.in.Interceptors.Names(interceptor.Class) })
 		if hint == "" {

@@ -117,6 +117,7 @@ type Library struct {
 	functions map[string][]Found
 	classes   map[string][]string // files by class
 	code      map[string][]byte   // of modules, by file
+	broken    bool
 }
 
 // Add adds a file of the interceptors folder. Other files than modules and
@@ -129,6 +130,7 @@ func (l *Library) Add(file string, data []byte) error {
 	case ".wasm":
 		names, err := exports(data)
 		if err != nil {
+			l.broken = true
 			return err
 		}
 		for _, name := range names {
@@ -155,9 +157,11 @@ const maxClasses = 500_000
 func (l *Library) AddJAR(file string, r io.ReaderAt, size int64) error {
 	z, err := zip.NewReader(r, size)
 	if err != nil {
-		return fmt.Errorf("not a JAR: %w", err)
+		l.broken = true
+		return fmt.Errorf("not a JAR: %s", strings.TrimPrefix(err.Error(), "zip: "))
 	}
 	if len(z.File) > maxClasses {
+		l.broken = true
 		return fmt.Errorf("more than %d files in a JAR", maxClasses)
 	}
 	if l.classes == nil {
@@ -171,6 +175,10 @@ func (l *Library) AddJAR(file string, r io.ReaderAt, size int64) error {
 	}
 	return nil
 }
+
+// Incomplete reports whether there was a file that could not be added: what is
+// not in the library may be in there.
+func (l *Library) Incomplete() bool { return l != nil && l.broken }
 
 // Functions are those of that name, in the order in which their files were
 // added.

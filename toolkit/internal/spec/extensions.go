@@ -108,7 +108,7 @@ func (c *checker) extension(o *object, n *tree.Node, i int, p *place) {
 	case level != "" && strings.Contains(levels, level):
 		if where := p.unrouted(); where != "" {
 			c.again(o.name, name, where+" are not routed: it is ignored", func() diag.At { return at }, "")
-		} else if level == "P" {
+		} else if level == "P" && n.Items[i].Kind != tree.Null {
 			c.pathItem(at, name)
 		}
 	case levels == "A":
@@ -301,12 +301,17 @@ func (r *reader) basePath(n *tree.Node, p *place) *Text {
 }
 
 // missing reports an extension with nothing behind it, which may be a comment.
-func (r *reader) missing(n *tree.Node, i int, p *place) {
-	name, hint := n.Keys[i].Name, ""
-	if strings.HasSuffix(name, "-endpoints") {
-		hint = `put a value that begins with "#" in quotes: it is a comment otherwise`
+// An endpoint that was meant is there, so that nobody says it is not.
+func (r *reader) missing(n *tree.Node, i int, p *place, x *RouteExtensions) {
+	at, hint := n.KeyAt(i, p.String()), ""
+	const comment = `put a value that begins with "#" in quotes: it is a comment otherwise`
+	switch n.Keys[i].Name {
+	case "x-wso2-production-endpoints":
+		x.Production, hint = &EndpointRef{At: at}, comment
+	case "x-wso2-sandbox-endpoints":
+		x.Sandbox, hint = &EndpointRef{At: at}, comment
 	}
-	r.diags.ErrorHint(n.KeyAt(i, p.String()), hint, "it has no value")
+	r.diags.ErrorHint(at, hint, "it has no value")
 }
 
 // route reads what the root, path items and operations may have. It returns
@@ -357,7 +362,7 @@ func (r *reader) root(n *tree.Node) APIExtensions {
 		p = p.key(name)
 		if item.Kind == tree.Null {
 			if strings.Contains(extensions[name], "A") {
-				r.missing(n, i, p)
+				r.missing(n, i, p, &x.RouteExtensions)
 			}
 			if name == "x-wso2-basePath" {
 				x.BasePath = &Text{At: r.at(item, p)}
@@ -413,7 +418,7 @@ func (r *reader) pathItem(chain []*tree.Node, p *place) RouteExtensions {
 			switch {
 			case !strings.Contains(extensions[name], "P"):
 			case item.Kind == tree.Null:
-				r.missing(n, i, p)
+				r.missing(n, i, p, &own)
 			default:
 				r.route(n, i, p, &own)
 			}
@@ -437,7 +442,7 @@ func (r *reader) operation(n *tree.Node, p *place) OperationExtensions {
 		p := p.key(name)
 		if item.Kind == tree.Null {
 			if strings.Contains(extensions[name], "O") {
-				r.missing(n, i, p)
+				r.missing(n, i, p, &x.RouteExtensions)
 			}
 			continue
 		}
