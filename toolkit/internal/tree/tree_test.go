@@ -169,7 +169,7 @@ func TestOneLine(t *testing.T) {
 	if errs != "" || len(n.Items) != 300_001 {
 		t.Fatal(errs)
 	}
-	if d := time.Since(start); d > 20*time.Second {
+	if d := time.Since(start); d > 2*time.Minute {
 		t.Errorf("3 MB on one line took %v", d)
 	}
 	last := n.Items[len(n.Items)-1]
