@@ -1,6 +1,7 @@
 package project_test
 
 import (
+	"crypto/sha256"
 	"errors"
 	"io/fs"
 	"os"
@@ -125,5 +126,46 @@ func TestConfinement(t *testing.T) {
 	}
 	if data, err := p.Read("api_definitions/inside.yaml"); string(data) != "inside/b.yaml" {
 		t.Errorf("inside: %q, %v", data, err)
+	}
+}
+
+// Endings count in any letter case, as file systems have them.
+func TestFolders(t *testing.T) {
+	p := open(t, folder(t,
+		"api_definitions/a.YAML", "interceptors/a.bal", "interceptors/sub/b.wasm", "interceptors/README.md", "lib/a.jar", "lib/.keep",
+		"grpc_definitions/a.proto", "extensions/extension_filter.bal", "extensions/notes.txt", "services/token.bal",
+		"stray.yaml", ".hidden.yaml", "policies.yaml", "notes.md"))
+	list := func(files []string, err error) string {
+		if err != nil {
+			t.Error(err)
+		}
+		return strings.Join(files, " ")
+	}
+	grpc, extensions, services, err := p.Foreign()
+	for _, tt := range []struct{ what, got, want string }{
+		{"definitions", list(p.Definitions()), "api_definitions/a.YAML"},
+		{"interceptors", list(p.Interceptors()), "interceptors/a.bal interceptors/sub/b.wasm"},
+		{"JARs", list(p.JARs()), "lib/a.jar"},
+		{"gRPC", list(grpc, err), "grpc_definitions/a.proto"},
+		{"extensions", list(extensions, err), "extensions/extension_filter.bal"},
+		{"services", list(services, err), "services/token.bal"},
+		{"strays", list(p.Strays(), nil), "stray.yaml"},
+	} {
+		if tt.got != tt.want {
+			t.Errorf("%s: got %s, want %s", tt.what, tt.got, tt.want)
+		}
+	}
+	if err := p.Note("lib/a.jar"); err != nil {
+		t.Error(err)
+	}
+	read, err := p.Read("interceptors/a.bal")
+	if err != nil || string(read) != "interceptors/a.bal" {
+		t.Errorf("%q, %v", read, err)
+	}
+	if s := p.Sources(); len(s) != 2 || s[1].Name != "lib/a.jar" || s[1].SHA256 != sha256.Sum256([]byte("lib/a.jar")) {
+		t.Errorf("%v", s)
+	}
+	if err := p.Note("../elsewhere"); err == nil {
+		t.Error("a file outside of the project is noted")
 	}
 }
