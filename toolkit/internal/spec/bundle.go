@@ -2,6 +2,7 @@ package spec
 
 import (
 	"fmt"
+	"net/url"
 	"path"
 	"strings"
 
@@ -21,6 +22,7 @@ type bundler struct {
 	inlining  map[*tree.Node]bool
 	main      *tree.Node
 	unbounded bool
+	dynamic   bool // $id is needed
 	made      int
 }
 
@@ -35,6 +37,9 @@ const maxInlined = 5_000_000
 
 func (c *checker) bundle() *tree.Node {
 	b := &bundler{c: c, names: make(map[bundled]string), homes: make(map[string]*tree.Node), inlining: make(map[*tree.Node]bool), main: c.main.root}
+	if ids := c.main.identified(c.files); ids != nil {
+		b.dynamic = ids.dynamic
+	}
 	root := b.object(c.main.root, c.grammar.root, c.main)
 	if b.unbounded {
 		c.diags.Errorf(c.main.root.At(""), "the references to other files make the document too large, or have no end")
@@ -142,6 +147,8 @@ func (b *bundler) object(n *tree.Node, o *object, f *file) *tree.Node {
 		name := n.Keys[i].Name
 		switch s := o.keys[name]; {
 		case name == "$ref" && o.ref:
+		case name == "$id" && o.name == "Schema" && !b.dynamic:
+			// No reference needs it any more, and those within would start from it.
 		case s != nil && name == "mapping" && o.name == "Discriminator":
 			out.Set(name, b.mapping(item, f))
 		case s != nil:
@@ -158,7 +165,7 @@ func (b *bundler) object(n *tree.Node, o *object, f *file) *tree.Node {
 // reference writes the $ref that n has in f as it reads in the bundled document.
 // It returns false if the target has to be put in place.
 func (b *bundler) reference(out, ref *tree.Node, o *object, f *file) bool {
-	text, ok := b.text(ref.Text, o, f)
+	text, ok := b.text(ref, o, f)
 	if !ok {
 		return false
 	}
@@ -168,14 +175,17 @@ func (b *bundler) reference(out, ref *tree.Node, o *object, f *file) bool {
 	return true
 }
 
-func (b *bundler) text(ref string, o *object, f *file) (string, bool) {
-	to, target := b.c.files.quiet().target(f, ref, diag.At{})
+func (b *bundler) text(ref *tree.Node, o *object, f *file) (string, bool) {
+	to, target, pointer := b.c.files.quiet().follow(f, ref, diag.At{})
 	if target == nil {
-		return ref, true // reported by check
+		return ref.Text, true // reported by check
 	}
 	if to == b.c.main {
-		_, fragment, _ := strings.Cut(ref, "#")
-		return "#" + fragment, true
+		name, fragment, _ := strings.Cut(ref.Text, "#")
+		if name == "" && unescape(fragment) == pointer || pointer == "" || fragment != "" && fragment[0] != '/' {
+			return "#" + fragment, true
+		}
+		return "#" + (&url.URL{Fragment: pointer}).EscapedFragment(), true
 	}
 	if o.home == "" {
 		return "", false
@@ -183,7 +193,7 @@ func (b *bundler) text(ref string, o *object, f *file) (string, bool) {
 	key := bundled{target, o.home}
 	name := b.names[key]
 	if name == "" {
-		name = b.name(to, ref, o)
+		name = b.name(to, ref.Text, o)
 		b.names[key] = name
 		home := b.homes[o.home]
 		if home == nil {
@@ -261,7 +271,7 @@ func (b *bundler) mapping(n *tree.Node, f *file) *tree.Node {
 	for i, item := range n.Items {
 		value := item
 		if item.Kind == tree.String && strings.ContainsAny(item.Text, "#/.") {
-			if text, ok := b.text(item.Text, b.c.grammar.objects["Schema"], f); ok {
+			if text, ok := b.text(item, b.c.grammar.objects["Schema"], f); ok {
 				value = b.like(item)
 				value.Text = text
 			}

@@ -279,7 +279,7 @@ func (c *checker) include(n *tree.Node, p *place, f *file) (*tree.Node, *file) {
 		if len(n.Keys) != 1 || ref == nil || ref.Kind != tree.String {
 			return n, f
 		}
-		to, target := c.files.target(f, ref.Text, ref.At(p.key("$ref").String()))
+		to, target := c.files.target(f, ref, ref.At(p.key("$ref").String()))
 		if target == nil || target.Kind != tree.Object {
 			return &tree.Node{Kind: tree.Object, File: n.File, Line: n.Line, Col: n.Col}, f
 		}
@@ -353,6 +353,19 @@ func (c *checker) object(n *tree.Node, o *object, p *place, f *file) {
 		n.Drop(drop)
 	}
 	switch o.name {
+	case "Root":
+		c.dialect(n, "jsonSchemaDialect", o, p)
+	case "Schema":
+		if c.grammar == grammar31 {
+			c.dialect(n, "$schema", o, p)
+			if nullable := n.Get("nullable"); nullable != nil && nullable.Text == "true" {
+				hint := `write type: [..., "null"]`
+				if t := n.Get("type"); t != nil && t.Kind == tree.String {
+					hint = fmt.Sprintf(`write type: [%s, "null"]`, t.Text)
+				}
+				c.again(o.name, "nullable", `"nullable" is of OpenAPI 3.0 and means nothing here: null is not allowed`, func() diag.At { return nullable.At(p.key("nullable").String()) }, hint)
+			}
+		}
 	case "Parameter":
 		c.parameter(n, p)
 	case "Operation":
@@ -392,6 +405,21 @@ func (c *checker) unknown(o *object, name string, at diag.At) {
 	c.again(o.name, name, fmt.Sprintf("%s does not know the key %q here: it is ignored", c.version, name), func() diag.At { return at }, hint)
 }
 
+// dialect warns where schemas ask for a dialect that is not ours.
+func (c *checker) dialect(n *tree.Node, key string, o *object, p *place) {
+	d := n.Get(key)
+	if d == nil || d.Kind != tree.String || o.keys[key] == nil {
+		return
+	}
+	switch name := strings.TrimSuffix(d.Text, "#"); {
+	case name == "https://json-schema.org/draft/2020-12/schema":
+	case strings.HasPrefix(name, "https://spec.openapis.org/oas/3.1/dialect/"), strings.HasPrefix(name, "https://spec.openapis.org/oas/3.1/schema-base"):
+	default:
+		c.again(o.name, key, fmt.Sprintf("the dialect %q is not known: schemas are read as JSON Schema 2020-12", d.Text), func() diag.At { return d.At(p.key(key).String()) }, "")
+		n.Drop([]int{n.Find(key)}) // whoever validates by the document has to agree
+	}
+}
+
 func (c *checker) parameter(n *tree.Node, p *place) {
 	in, name := n.Get("in"), n.Get("name")
 	if name == nil || name.Text == "" {
@@ -421,7 +449,7 @@ func (c *checker) reference(n *tree.Node, o *object, p *place, f *file) {
 		return
 	}
 	at := ref.At(p.key("$ref").String())
-	to, target := c.files.target(f, ref.Text, at)
+	to, target, pointer := c.files.follow(f, ref, at)
 	if target == nil {
 		return
 	}
@@ -472,15 +500,14 @@ func (c *checker) reference(n *tree.Node, o *object, p *place, f *file) {
 		}
 		steps = append(steps, next)
 		trail = append(trail, r.Text)
-		g, m := c.files.quiet().target(from, r.Text, at)
+		g, m := c.files.quiet().target(from, r, at)
 		if m == nil {
 			break // reported where it stands
 		}
 		next, from = m, g
 	}
 	if v := (visit{target, o}); target.Kind == tree.Object && !c.done[v] {
-		_, fragment, _ := strings.Cut(ref.Text, "#")
-		c.pending = append(c.pending, pending{v, to, unescape(fragment)})
+		c.pending = append(c.pending, pending{v, to, pointer})
 	}
 }
 
@@ -493,7 +520,7 @@ func (c *checker) deref(n *tree.Node, f *file) (*tree.Node, *file) {
 		if ref == nil || ref.Kind != tree.String {
 			return n, f
 		}
-		to, target := silent.target(f, ref.Text, diag.At{})
+		to, target := silent.target(f, ref, diag.At{})
 		if target == nil {
 			return nil, nil
 		}

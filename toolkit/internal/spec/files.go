@@ -67,6 +67,8 @@ type files struct {
 	known []string // candidates for "did you mean"
 	open  map[string]*file
 	spell *diag.Speller // nil where nobody listens
+	// ids says that $id means something: the dialect has JSON Schema's.
+	ids bool
 }
 
 type file struct {
@@ -75,12 +77,13 @@ type file struct {
 	size    int
 	root    *tree.Node // nil if it could not be read
 	err     error      // then, unless it is there and wrong
-	anchors map[string]*tree.Node
+	anchors map[string]anchored
+	ids     *resources
 }
 
 // quiet follows references without reporting what is wrong with them.
 func (fs *files) quiet() *files {
-	return &files{store: fs.store, diags: new(diag.List), open: fs.open}
+	return &files{store: fs.store, diags: new(diag.List), open: fs.open, ids: fs.ids}
 }
 
 // load opens a file. A failure to read it is reported at; what is wrong inside is
@@ -176,33 +179,57 @@ func (fs *files) locate(from *file, name, ref string, at diag.At) string {
 	return name
 }
 
-// target follows the text of a $ref that stands in from. It returns nil after
-// reporting why that cannot be done.
-func (fs *files) target(from *file, ref string, at diag.At) (*file, *tree.Node) {
-	name, fragment, _ := strings.Cut(ref, "#")
+// target follows a $ref that stands in from, or what else is text and meant as
+// one. It returns nil after reporting why that cannot be done.
+func (fs *files) target(from *file, ref *tree.Node, at diag.At) (*file, *tree.Node) {
+	f, n, _ := fs.follow(from, ref, at)
+	return f, n
+}
+
+// follow is target that also says where in the file the target is, as a JSON
+// pointer from the file's root.
+func (fs *files) follow(from *file, ref *tree.Node, at diag.At) (_ *file, _ *tree.Node, pointer string) {
+	name, fragment, _ := strings.Cut(ref.Text, "#")
 	f := from
-	if name != "" {
-		if name = fs.locate(from, name, ref, at); name == "" {
-			return nil, nil
-		}
-		if f = fs.load(name, at); f.root == nil {
-			return nil, nil
+	var in *resource // what the fragment is relative to, if not the file
+	if ids := from.identified(fs); ids != nil {
+		in = ids.of(ref)
+		if name != "" {
+			if named := ids.named(in, name); named != nil {
+				in, name = named, ""
+			} else {
+				in = nil
+			}
 		}
 	}
-	pointer := unescape(fragment)
+	if name != "" {
+		if name = fs.locate(from, name, ref.Text, at); name == "" {
+			return nil, nil, ""
+		}
+		if f = fs.load(name, at); f.root == nil {
+			return nil, nil, ""
+		}
+	}
+	pointer = unescape(fragment)
 	if pointer != "" && pointer[0] != '/' {
-		if n := f.anchor(pointer); n != nil {
-			return f, n
+		if a, ok := f.anchor(pointer); ok {
+			return f, a.node, a.pointer
 		}
 		fs.diags.ErrorHint(at, `what follows "#" is a path that begins with "/"`, "no %q in %s", "#"+pointer, f.name)
-		return nil, nil
+		return nil, nil, ""
+	}
+	if in != nil {
+		if n, _, _ := in.root.Pointer(pointer); n != nil {
+			return f, n, in.pointer + pointer
+		}
+		// Many write $id for ornament, and mean the file.
 	}
 	n, reached, lacks := f.root.Pointer(pointer)
 	if n == nil {
-		fs.diags.ErrorHint(at, fs.spell.DidYouMean(lacks, reached.Names), "%q leads nowhere: no %q in %s", ref, lacks, where(f, pointer, lacks))
-		return nil, nil
+		fs.diags.ErrorHint(at, fs.spell.DidYouMean(lacks, reached.Names), "%q leads nowhere: no %q in %s", ref.Text, lacks, where(f, pointer, lacks))
+		return nil, nil, ""
 	}
-	return f, n
+	return f, n, pointer
 }
 
 // where says in words how far a pointer got.
@@ -222,27 +249,6 @@ func where(f *file, pointer, lacks string) string {
 		return f.name
 	}
 	return strings.Join(done, ".")
-}
-
-// anchor finds a schema by its $anchor or $dynamicAnchor (JSON Schema 2020-12,
-// section 8.2.2).
-func (f *file) anchor(name string) *tree.Node {
-	if f.anchors == nil {
-		f.anchors = make(map[string]*tree.Node)
-		f.collect(f.root)
-	}
-	return f.anchors[name]
-}
-
-func (f *file) collect(n *tree.Node) {
-	for _, key := range []string{"$anchor", "$dynamicAnchor"} {
-		if a := n.Get(key); a != nil && a.Kind == tree.String && f.anchors[a.Text] == nil {
-			f.anchors[a.Text] = n
-		}
-	}
-	for _, item := range n.Items {
-		f.collect(item)
-	}
 }
 
 // unescape decodes the percent escapes of a reference, where they are any.

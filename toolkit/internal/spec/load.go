@@ -26,7 +26,11 @@ func dialect(root *tree.Node, l *diag.List) (Dialect, *grammar) {
 		case major == "3" && minor == "1":
 			return OpenAPI31, grammar31
 		default:
-			l.Errorf(at, "OpenAPI %s is not supported: 3.0 and 3.1 are, and Swagger 2.0", v.Text)
+			hint := ""
+			if major == "3" {
+				hint = "write 3.1.1 if it has nothing that came later"
+			}
+			l.ErrorHint(at, hint, "OpenAPI %s is not supported: 3.0 and 3.1 are, and Swagger 2.0", v.Text)
 		}
 		return 0, nil
 	}
@@ -47,6 +51,7 @@ func load(fs *files, f *file, l *diag.List) *Document {
 	if g == nil {
 		return nil
 	}
+	fs.ids = g == grammar31
 	c := &checker{
 		files: fs, grammar: g, version: kind.String(), main: f, diags: l,
 		done: make(map[visit]bool), looped: make(map[*tree.Node]bool), repeats: make(map[repeat]*repetition),
@@ -64,7 +69,10 @@ func load(fs *files, f *file, l *diag.List) *Document {
 	if l.Count(diag.Error) > before {
 		return doc // the document's JSON is not wanted any more
 	}
-	if c.outside {
+	// Where a schema has an $id, references in it are made to start from the
+	// document, as in all others. With dynamic ones that cannot be done.
+	ids := f.identified(fs)
+	if c.outside || ids != nil && !ids.dynamic {
 		root = c.bundle()
 	}
 	if kind == Swagger20 {
@@ -193,7 +201,7 @@ func (c *checker) operations(item *tree.Node, f *file) (list []located, chain []
 		if ref == nil || ref.Kind != tree.String {
 			break
 		}
-		f, item = c.files.quiet().target(f, ref.Text, diag.At{})
+		f, item = c.files.quiet().target(f, ref, diag.At{})
 	}
 	for _, m := range methods {
 		if found[m].node != nil {
