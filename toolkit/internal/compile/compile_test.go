@@ -16,6 +16,7 @@ import (
 	"github.com/microgw/microgw/pkg/artifact"
 	"github.com/microgw/microgw/toolkit/internal/compile"
 	"github.com/microgw/microgw/toolkit/internal/diag"
+	"github.com/microgw/microgw/toolkit/internal/interceptor"
 	"github.com/microgw/microgw/toolkit/internal/policies"
 	"github.com/microgw/microgw/toolkit/internal/spec"
 	"github.com/microgw/microgw/toolkit/internal/tree"
@@ -141,7 +142,11 @@ func check(t *testing.T, definition, limits string) {
 		}
 		return nil, fs.ErrNotExist
 	}, &l)
-	in := compile.Input{Project: "p", ToolkitVersion: "v", Documents: docs, Policies: pol, DefaultEndpoint: "http://127.0.0.1:9000"}
+	lib := new(interceptor.Library)
+	if err := lib.Add("interceptors/a.bal", []byte("function f(http:Request r) {}\nfunction g(http:Response r) {}\nfunction g(http:Response r) {}")); err != nil {
+		t.Fatal(err)
+	}
+	in := compile.Input{Project: "p", ToolkitVersion: "v", Documents: docs, Policies: pol, Interceptors: lib, DefaultEndpoint: "http://127.0.0.1:9000"}
 	for _, n := range []string{name, policyName} {
 		sum := sha256.Sum256([]byte(sources[n]))
 		in.Sources = append(in.Sources, compile.Source{Name: n, SHA256: sum[:]})
@@ -178,6 +183,7 @@ var seeds = []string{
 	`{"swagger": "2.0", "info": {"title": "A", "version": "1"}, "host": "h", "basePath": "/b", "paths": {"/a": {"get": {"parameters": [{"name": "x", "in": "body", "schema": {"$ref": "#/definitions/D"}}], "responses": {"200": {"description": "d", "schema": {"type": "array", "items": {"$ref": "#/definitions/D"}}}}}}}, "definitions": {"D": {"type": "object", "properties": {"d": {"$ref": "#/definitions/D"}}}}, "securityDefinitions": {"k": {"type": "apiKey", "in": "header", "name": "k"}}}`,
 	"openapi: 3.1.0\ninfo: {title: A, version: 1}\nservers: [{url: 'https://{x}.y/z', variables: {x: {default: d}}}]\nwebhooks: {w: {post: {}}}\npaths:\n  /a:\n    $ref: '#/components/pathItems/p'\ncomponents:\n  pathItems: {p: {get: {security: [{s: [r]}, {}]}}}\n  schemas: {S: {$ref: '#anchor', $anchor: anchor}, T: true}\n  securitySchemes: {s: {type: oauth2, flows: {implicit: {scopes: {r: r}}}}}\n",
 	"openapi: 3.0.0\ninfo: {title: A, version: 1}\nx-wso2-basePath: /x/{version}\nx-wso2-production-endpoints: {urls: ['etcd(k, http://a)', 'http://b/?q'], type: failover, securityConfig: {type: basic}, advanceEndpointConfig: {timeoutInMillis: 1, retryConfig: {count: 1}}}\nx-wso2-sandbox-endpoints: '#/x-wso2-endpoints/e'\nx-wso2-endpoints: [{e: {urls: ['http://e']}}]\nx-wso2-throttling-tier: Gold\nx-wso2-cors: {access-control-allow-origins: ['*']}\nx-wso2-mutual-ssl: mandatory\nx-wso2-transports: [http]\nx-wso2-response-cache: {enabled: true}\nx-wso2-application-security: {security-types: [oauth2, api_key], optional: true}\npaths: {/a/*: {get: {x-wso2-disable-security: true}, put: {x-scope: s, x-auth-type: None}}, /a/{b}.{c}: {get: {}}}\n",
+	"openapi: 3.1.0\ninfo: {title: A, version: 1}\nx-wso2-basePath: /x\nx-wso2-request-interceptor: f\nx-wso2-response-interceptor: org/m/1.0:f\nservers: [{url: 'http://{a}/{b}', variables: {a: {default: d, enum: [d]}, c: {}}}]\npaths:\n  /a/{b}:\n    $ref: '#/components/pathItems/p'\n    x-wso2-production-endpoints: {urls: ['http://p'], name: n}\n    x-wso2-throttling-tier: Gold\n    parameters: [{name: b, in: path, required: true}, {name: b, in: path}]\n  /{c}/d: {get: {operationId: o, servers: [{url: 'http://s'}], x-wso2-request-interceptor: f, x-wso2-response-interceptor: g, x-throttling-tier: Unlimited}}\n  /e/:f*: {}\ncomponents:\n  pathItems: {p: {get: {operationId: o}, x-wso2-throttling-tier: Gold, x-wso2-response-interceptor: java:a.B}}\n",
 	"openapi: 3.0.0\ninfo: {title: A, version: 1}\npaths: {$ref: '#/x'}\nx: {/a: {$ref: 'b.yaml#/x'}, /b: {$ref: '#/paths/~1b'}}\n",
 }
 
