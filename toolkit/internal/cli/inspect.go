@@ -105,6 +105,7 @@ type apiView struct {
 	BasePath   string          `json:"base_path"`
 	Definition string          `json:"definition,omitempty"`
 	Transports []string        `json:"transports"`
+	Tier       string          `json:"tier,omitempty"` // its own; operations have theirs
 	Operations []operationView `json:"operations"`
 }
 
@@ -117,6 +118,10 @@ type operationView struct {
 	Production int      `json:"production,omitempty"` // number of an endpointView
 	Sandbox    int      `json:"sandbox,omitempty"`
 	Stages     []string `json:"stages"`
+	Tier       string   `json:"tier,omitempty"`
+	// In the order in which they are to run.
+	RequestInterceptors  []string `json:"request_interceptors,omitempty"`
+	ResponseInterceptors []string `json:"response_interceptors,omitempty"`
 }
 
 type endpointView struct {
@@ -216,7 +221,7 @@ func viewOf(f *artifact.File) view {
 	for _, api := range f.GetApis() {
 		av := apiView{
 			ID: api.GetId(), Title: api.GetTitle(), Version: api.GetVersion(), BasePath: api.GetBasePath(),
-			Transports: []string{}, Operations: []operationView{},
+			Tier: tierName(f.Artifact, api.GetThrottlePolicy()), Transports: []string{}, Operations: []operationView{},
 		}
 		if docs := f.GetDocuments(); int(api.GetDocument()) < len(docs) {
 			if src := docs[api.GetDocument()].GetSource(); int(src) < len(f.GetSources()) {
@@ -231,7 +236,9 @@ func viewOf(f *artifact.File) view {
 				ID: op.GetId(), Method: op.GetMethod(), Path: op.GetPath(),
 				Security:   securityWords(f.Artifact, op.GetSecurity()),
 				Production: int(op.GetProductionCluster()), Sandbox: int(op.GetSandboxCluster()),
-				Stages: []string{},
+				Stages: []string{}, Tier: tierName(f.Artifact, op.GetThrottlePolicy()),
+				RequestInterceptors:  interceptorNames(f.Artifact, op.GetRequestInterceptors()),
+				ResponseInterceptors: interceptorNames(f.Artifact, op.GetResponseInterceptors()),
 			}
 			if p := op.GetPosition(); p.GetLine() > 0 && int(p.GetSource()) < len(f.GetSources()) {
 				ov.Position = fmt.Sprintf("%s:%d:%d", f.GetSources()[p.GetSource()].GetPath(), p.GetLine(), p.GetColumn())
@@ -312,6 +319,22 @@ func schemeWords(s *artifactpb.SecurityScheme) string {
 		words += " (not accepted yet)"
 	}
 	return words
+}
+
+// tierName is the name of a policy by its index plus one.
+func tierName(a *artifactpb.Artifact, i uint32) string {
+	if i == 0 {
+		return ""
+	}
+	return a.GetThrottlePolicies()[i-1].GetName()
+}
+
+func interceptorNames(a *artifactpb.Artifact, list []uint32) []string {
+	var names []string
+	for _, i := range list {
+		names = append(names, a.GetInterceptors()[i].GetName())
+	}
+	return names
 }
 
 // stageWords is a stage's name, with what it checks if that fits in a word.

@@ -97,6 +97,10 @@ func (c *checker) extension(o *object, n *tree.Node, i int, p *place) {
 		if known && level != "" && !strings.Contains(levels, level) {
 			c.again(o.name, name, "it is read at operations only: it is ignored", func() diag.At { return n.KeyAt(i, p.key(name).String()) }, "")
 		}
+		if !known && level != "" && diag.Nearest(name, []string{"x-throttling-tier"}) != "" {
+			// A limit that is not there; of the others a misspelt one opens nothing.
+			c.again(o.name, name, "an extension of somebody else's, or a slip: it is ignored", func() diag.At { return n.KeyAt(i, p.key(name).String()) }, `did you mean "x-throttling-tier"?`)
+		}
 		return
 	}
 	at := n.KeyAt(i, p.key(name).String())
