@@ -44,6 +44,8 @@ type Options struct {
 	Jobs int
 	// Progress is told how many definitions have been read, if it is not nil.
 	Progress func(done, of int)
+	// Keep keeps the documents and policies in the result.
+	Keep bool
 }
 
 // An OptionError says that an option is wrong rather than the project.
@@ -64,6 +66,9 @@ type Result struct {
 	Lock []byte
 	// Summary counts what was found, also if there were errors.
 	Summary Summary
+	// Documents and Policies are what was read, if it was to be kept.
+	Documents []*spec.Document
+	Policies  *policies.File
 }
 
 // Summary is the build in numbers.
@@ -122,13 +127,16 @@ func Project(ctx context.Context, opts Options) (res Result, err error) {
 	if err != nil {
 		return res, err
 	}
-	loader := spec.Loader{Read: p.Read, Jobs: opts.Jobs, Progress: opts.Progress}
+	loader := spec.Loader{Read: p.Read, Jobs: opts.Jobs, Progress: opts.Progress, Keep: opts.Keep}
 	var fetched *remote
 	if opts.AllowRemoteRefs {
 		fetched = openRemote(ctx, opts.References, p, l)
 		loader.Remote = fetched.get
 	}
 	docs := loader.Load(ctx, names, l)
+	if opts.Keep {
+		res.Documents, res.Policies = docs, limits
+	}
 	if err := ctx.Err(); err != nil {
 		return res, err
 	}

@@ -380,6 +380,7 @@ func TestLostOutput(t *testing.T) {
 	}
 	for _, args := range [][]string{
 		{"build", dir}, {"build", dir, "--output", "json"}, {"inspect", dir + "/target/shop.mgw"},
+		{"build", dir, "--ledger"}, {"inspect", "--ledger", dir + "/target/shop.mgw"}, {"lint", dir}, {"lint", dir, "--output", "sarif"},
 		{"token", dir}, {"version"}, {"--version"}, {"help"}, {"help", "build"}, {"completion", "bash"},
 	} {
 		errs.Reset()

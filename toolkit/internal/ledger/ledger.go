@@ -199,6 +199,7 @@ type document struct {
 	users    map[string][]use // of components, by pointer
 	memo     map[target]*summary
 	omitted  []*artifactpb.Omission
+	refs     *spec.Resolver
 }
 
 // operation is an operation of the artifact with the node it was made from.
@@ -287,6 +288,7 @@ func newDocument(a *artifactpb.Artifact, api *artifactpb.Api, doc *artifactpb.Do
 	if d.written == spec.Swagger20 {
 		d.grammar = spec.OpenAPI30.Grammar()
 	}
+	d.refs = spec.NewResolver(root, d.written)
 	for _, pb := range api.GetOperations() {
 		// One operation may stand for several paths of the document.
 		paths := pb.GetDocumentPaths()
@@ -308,17 +310,6 @@ func newDocument(a *artifactpb.Artifact, api *artifactpb.Api, doc *artifactpb.Do
 	return d
 }
 
-// find follows a local reference.
-func (d *document) find(ref string) (*tree.Node, string) {
-	_, fragment, _ := strings.Cut(ref, "#")
-	pointer := spec.Unescape(fragment)
-	if pointer != "" && pointer[0] != '/' {
-		return nil, ""
-	}
-	n, _, _ := d.root.Pointer(pointer)
-	return n, pointer
-}
-
 // deref follows references to their end, or to nil.
 func (d *document) deref(n *tree.Node) *tree.Node {
 	for range 100 {
@@ -326,7 +317,7 @@ func (d *document) deref(n *tree.Node) *tree.Node {
 		if ref == nil || ref.Kind != tree.String {
 			return n
 		}
-		n, _ = d.find(ref.Text)
+		n, _ = d.refs.Follow(n)
 	}
 	return nil
 }
@@ -368,9 +359,9 @@ func (d *document) scan(kind string, n *tree.Node, s *summary) {
 			}
 			s.keywords[at].count++
 		},
-		Ref: func(kind string, _ *tree.Node, ref string, _ *spec.Place) {
+		Ref: func(kind string, n *tree.Node, _ *spec.Place) {
 			r := reference{area: areas[len(areas)-1]}
-			if n, pointer := d.find(ref); n != nil {
+			if n, pointer := d.refs.Follow(n); n != nil {
 				r.target = target{pointer, kind}
 				if !seen[r] {
 					seen[r] = true
@@ -437,7 +428,7 @@ func (d *document) path(path string, item *tree.Node, p *spec.Place, covered map
 	var ops []*operation
 	home := item
 	if item.Get("$ref") != nil {
-		if n, pointer := d.find(item.Get("$ref").Text); n != nil {
+		if n, pointer := d.refs.Follow(item); n != nil {
 			home, p = n, placeOf(pointer)
 		}
 	}
@@ -627,8 +618,8 @@ func (d *document) section(kind Kind, name, object string, n *tree.Node, p *spec
 				s.Keywords.Add(inner.verdict.verdict, 1)
 			}
 		},
-		Ref: func(_ string, _ *tree.Node, ref string, _ *spec.Place) {
-			if _, pointer := d.find(ref); pointer != "" {
+		Ref: func(_ string, n *tree.Node, _ *spec.Place) {
+			if _, pointer := d.refs.Follow(n); pointer != "" {
 				uses[pointer] = true
 			}
 		},

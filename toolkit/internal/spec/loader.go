@@ -25,6 +25,9 @@ type Loader struct {
 	// Progress is told how many definitions are done, if it is not nil. It is
 	// called by one goroutine at a time.
 	Progress func(done, of int)
+	// Keep keeps what was read with the documents, until their Forget. It is
+	// several times as large as what is made of it.
+	Keep bool
 }
 
 // maxInFlight bounds the bytes of the definitions that are read at a time: the
@@ -139,6 +142,9 @@ func (o Loader) one(name string, known []string, shared *store, gate *gate) (res
 		return result
 	}
 	result.doc = load(fs, f, l)
+	if result.doc != nil && !o.Keep {
+		result.doc.Forget()
+	}
 	for other := range fs.open {
 		if other != name {
 			result.referenced = append(result.referenced, other)

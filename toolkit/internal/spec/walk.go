@@ -125,7 +125,7 @@ type Visitor struct {
 	Member func(kind string, n *tree.Node, i int, p *Place)
 	// Ref is called for an object that is a $ref. What it leads to is not
 	// visited.
-	Ref func(kind string, n *tree.Node, ref string, p *Place)
+	Ref func(kind string, n *tree.Node, p *Place)
 	// Leave is called after an object's members.
 	Leave func(kind string, n *tree.Node)
 }
@@ -149,7 +149,7 @@ func (v *Visitor) object(n *tree.Node, o *object, p *place) {
 	ref := n.Get("$ref")
 	if ref != nil && ref.Kind == tree.String && (o.ref || o.each != nil && len(n.Keys) == 1) {
 		if v.Ref != nil {
-			v.Ref(o.name, n, ref.Text, p)
+			v.Ref(o.name, n, p)
 		}
 	} else {
 		ref = nil
@@ -209,9 +209,6 @@ func (s *shape) holdsObjects() bool {
 	return s.object != nil || s.elem != nil && s.elem.holdsObjects() || s.or != nil && s.or.holdsObjects()
 }
 
-// Unescape decodes the percent escapes of a reference's fragment.
-func Unescape(s string) string { return unescape(s) }
-
 // ExpandServer puts the defaults of a server's variables into its URL. Those
 // that have none stay as they are: the build has refused them where they count.
 func ExpandServer(url string, variables *tree.Node) string {
@@ -239,4 +236,12 @@ func (p *place) Name() string {
 		return ""
 	}
 	return p.name
+}
+
+// Up is the place that this one is in.
+func (p *place) Up() *Place {
+	if p == nil {
+		return nil
+	}
+	return p.up
 }
