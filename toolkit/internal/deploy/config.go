@@ -334,7 +334,7 @@ func (p *parser) copyFiles(t *table, on bool) {
 			p.c.Docker.Copy = append(p.c.Docker.Copy, c)
 		}
 	}
-	if on && len(files) == 0 {
+	if on && len(files) == 0 && !t.has("files") {
 		t.errorf("files", "add [["+t.place+".files]] with source and target", "there are no files to copy")
 	}
 }
@@ -348,7 +348,7 @@ func checkBase(s string) (problem, hint string) {
 
 func checkRepository(s string) (problem, hint string) {
 	if name, tag := splitTag(s); tag != "" {
-		return fmt.Sprintf("%q has a tag", s), fmt.Sprintf("write %q, and tag = %q", name, tag)
+		return fmt.Sprintf("%q has a tag", s), fmt.Sprintf("write %q, and tag = %q", strings.ToLower(name), tag)
 	}
 	return CheckImage(s)
 }
