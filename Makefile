@@ -16,11 +16,20 @@ RACE := $(if $(filter 1,$(shell go env CGO_ENABLED)),-race)
 TOOLS := bin/tools
 
 .DEFAULT_GOAL := build
-.PHONY: build demo test allocations check lint vet format tidy standalone generate generated fuzz bench corpus clean help
+.PHONY: build image demo test allocations check lint vet format tidy standalone generate generated fuzz bench corpus clean help
 
 build: ## Build bin/micro-gw and bin/runtime (the default)
 	$(GOBUILD) -o bin/micro-gw ./toolkit/cmd/micro-gw
 	$(GOBUILD) -o bin/runtime ./runtime/cmd/runtime
+
+image: bin/linux/runtime ## Build the Docker image of the runtime alone, micro-gw:latest
+	$(GOBUILD) -o bin/micro-gw ./toolkit/cmd/micro-gw
+	bin/micro-gw image --runtime-binary bin/linux/runtime
+
+# For the engine's machine, whatever this one is.
+.PHONY: bin/linux/runtime
+bin/linux/runtime:
+	GOOS=linux $(GOBUILD) -o $@ ./runtime/cmd/runtime
 
 demo: build ## Build a petstore project, serve it and call it
 	scripts/demo.sh
