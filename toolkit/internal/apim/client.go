@@ -452,7 +452,7 @@ func (c *connection) do(req *http.Request, doing, accept string, limit int64) ([
 		if errors.As(err, &ue) {
 			err = ue.Err
 		}
-		return nil, late(cannotConnect(req.URL, err))
+		return nil, late(broken(req, doing, err))
 	}
 	defer res.Body.Close()
 	if res.StatusCode < 200 || res.StatusCode > 299 {
@@ -498,20 +498,22 @@ func (c *connection) refused(req *http.Request, res *http.Response, doing string
 	return &Error{&statusError{code: res.StatusCode, msg: msg}, hint}
 }
 
-func cannotConnect(u *url.URL, err error) error {
-	hint := ""
+// broken says what has come between: nobody there, somebody else there, or a
+// connection that ends before the answer.
+func broken(req *http.Request, doing string, err error) error {
 	var op *net.OpError
-	if errors.As(err, &op) {
+	switch {
+	case isCertificate(err):
+		return &Error{fmt.Errorf("cannot connect to %s: %w", origin(req.URL), err), "-t names a store with the certificate to trust, PKCS#12 or PEM"}
+	case errors.As(err, &op) && op.Op == "dial":
 		err = op.Err
+		var call *os.SyscallError
+		if errors.As(err, &call) {
+			err = call.Err
+		}
+		return &Error{Err: fmt.Errorf("cannot connect to %s: %w", origin(req.URL), err)}
 	}
-	var call *os.SyscallError
-	if errors.As(err, &call) {
-		err = call.Err
-	}
-	if isCertificate(err) {
-		hint = "-t names a store with the certificate to trust, PKCS#12 or PEM"
-	}
-	return &Error{fmt.Errorf("cannot connect to %s: %w", origin(u), err), hint}
+	return fmt.Errorf("%s: %s: the connection broke: %w", doing, short(req), err)
 }
 
 // origin is scheme, host and port, without user and password.

@@ -20,6 +20,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/microgw/microgw/toolkit/internal/diag"
+	"github.com/microgw/microgw/toolkit/internal/tree"
 )
 
 const (
@@ -27,7 +28,7 @@ const (
 	MaxSize = 256 << 20
 	// maxFile bounds a file that is read: a definition that is larger could not
 	// be built.
-	maxFile = 32 << 20
+	maxFile = tree.MaxSize
 	// maxFiles and maxTotal bound what an archive says of itself.
 	maxFiles = 10_000
 	maxTotal = 1 << 30

@@ -55,6 +55,8 @@ type Server struct {
 	http *httptest.Server
 	apis []API
 
+	done chan struct{}
+
 	mu         sync.Mutex
 	tokens     map[string]string // scopes
 	complaints []string
@@ -63,7 +65,7 @@ type Server struct {
 
 // New starts a server that has the given APIs.
 func New(apis []API) *Server {
-	s := &Server{apis: apis, tokens: make(map[string]string)}
+	s := &Server{apis: apis, done: make(chan struct{}), tokens: make(map[string]string)}
 	s.http = httptest.NewUnstartedServer(http.HandlerFunc(s.serve))
 	s.http.Config.ErrorLog = log.New(io.Discard, "", 0) // clients that refuse the certificate
 	certificate := s.certificates()
@@ -75,6 +77,7 @@ func New(apis []API) *Server {
 
 // Close stops the server.
 func (s *Server) Close() {
+	close(s.done)
 	s.http.CloseClientConnections()
 	s.http.Close()
 }
@@ -172,7 +175,7 @@ func (s *Server) misbehave(w http.ResponseWriter, r *http.Request, kind string) 
 	const answer = `{"clientId": "x", "list": [`
 	switch kind {
 	case "slow": // for ever
-		<-r.Context().Done()
+		<-s.done
 	case "cut":
 		w.Header().Set("Content-Type", "application/json")
 		w.Header().Set("Content-Length", "1000")
