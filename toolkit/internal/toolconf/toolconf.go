@@ -15,6 +15,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -152,10 +153,24 @@ func parse(file string, data []byte, c *Config, l *diag.List) {
 			l.ErrorHint(position(file, e), near(key), "unknown key %q", strings.Join(key, "."))
 		}
 	case errors.As(err, &one):
-		l.Errorf(position(file, one), "%s", strings.TrimPrefix(one.Error(), "toml: "))
+		at, msg := position(file, one), strings.TrimPrefix(one.Error(), "toml: ")
+		if m := wrongType.FindStringSubmatch(msg); m != nil {
+			at.Place = strings.Join(one.Key(), ".")
+			msg = fmt.Sprintf("want %s, not %s", cmp.Or(types[m[2]], m[2]), cmp.Or(types[m[1]], m[1]))
+		}
+		l.Errorf(at, "%s", msg)
 	case err != nil:
 		l.Errorf(diag.At{File: file}, "%s", strings.TrimPrefix(err.Error(), "toml: "))
 	}
+}
+
+// wrongType is what the library says of a value of another type than wanted. It
+// speaks of Go, which authors need not know.
+var wrongType = regexp.MustCompile(`^cannot decode TOML (\S+) into .* of type (\S+)$`)
+
+var types = map[string]string{
+	"string": "a string", "int64": "a whole number", "integer": "an integer", "bool": "true or false", "boolean": "a boolean",
+	"[]string": "a list", "array": "a list", "float": "a number", "inline": "a table", "table": "a table",
 }
 
 func position(file string, e *toml.DecodeError) diag.At {
