@@ -280,7 +280,7 @@ func (c *connection) list(ctx context.Context, q Query) ([]*tree.Node, error) {
 			all = append(all, n)
 		}
 		switch {
-		case len(page.List) == 0, len(page.List) < pageSize && page.Pagination.Total <= len(all):
+		case len(page.List) == 0, page.Pagination.Total > 0 && page.Pagination.Total <= len(all), page.Pagination.Total == 0 && len(page.List) < pageSize:
 			return all, nil
 		case len(all) >= maxAPIs:
 			return nil, fmt.Errorf("listing APIs: %s: more than %d APIs", short(req), maxAPIs)

@@ -76,11 +76,11 @@ func TestRefused(t *testing.T) {
 	latin := plain("A-1/gr\xf6\xdfe.txt", "")
 	latin.header.NonUTF8 = true
 	secret := plain("A-1/secret", "x")
-	zeros := plain("A-1/zeros", strings.Repeat("\x00", 8<<20))
+	zeros := plain("A-1/zeros", strings.Repeat("\x00", 2<<20))
 	large := plain("A-1/api.yaml", "")
 	many := append([]file{}, good...)
 	for range 10_000 {
-		many = append(many, plain("A-1/d", ""))
+		many = append(many, file{zip.FileHeader{Name: "A-1/d"}, ""})
 	}
 	encrypted := pack(t, append(good, secret)...)
 	for i := 0; ; i++ { // set bit 0 of the flags, in the directory at the end

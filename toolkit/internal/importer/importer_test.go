@@ -275,10 +275,9 @@ func TestQueries(t *testing.T) {
 		{"3.1", apim.Query{Name: "PizzaShack", Version: "1.0.0"}, 1, 1, ""},
 		{"4.2", apim.Query{Label: "Default", Name: "PizzaShack", Version: "1.0.0"}, 1, 1, ""},
 		{"2.6", apim.Query{Label: "many"}, 501, 2, ""},
-		{"3.0", apim.Query{Label: "many"}, 501, 2, ""},
 		{"2.6", apim.Query{Name: "Pizza", Version: "1.0.0"}, 0, 1, `no published API "Pizza" version "1.0.0"`},
 		{"3.2", apim.Query{Label: "nobody"}, 0, 1, `no published API with the label "nobody"`},
-		{"4.0", apim.Query{Label: "nowhere"}, 0, 2, `no published API is deployed to the gateway environment "nowhere"`},
+		{"4.0", apim.Query{Label: "nowhere"}, 0, 1, `no published API is deployed to the gateway environment "nowhere"`},
 		{"4.1", apim.Query{Label: "Edge", Name: "PizzaShack", Version: "1.0.0"}, 0, 1, `no published API "PizzaShack" version "1.0.0" is deployed to the gateway environment "Edge"`},
 	} {
 		t.Run(fmt.Sprint(c.version, " ", c.query), func(t *testing.T) {
@@ -287,7 +286,7 @@ func TestQueries(t *testing.T) {
 			if c.query.Label == "many" {
 				apis = apimtest.Many(501)
 			} else if c.query.Label == "nowhere" {
-				apis = apimtest.Many(500)
+				apis = apimtest.Many(3)
 			}
 			s, fake := server(t, apis, c.version)
 			dir := project(t)
