@@ -51,6 +51,7 @@ type Finding struct {
 type Document struct {
 	root     map[string]any
 	siblings bool // keywords beside a $ref count (3.1)
+	merged   int  // parts of the schema that is being merged
 	schemas  map[string]*schema
 }
 
@@ -83,6 +84,7 @@ type Comparison struct {
 	order    []*frame // in the order in which they were made
 	quiet    *Comparison
 	relation map[[2]string]relation
+	steps    int
 }
 
 // Compare begins a comparison.
@@ -154,6 +156,8 @@ type frame struct {
 	ops      []int // of an operation: itself
 	parents  []*frame
 	children []*frame
+	open     map[frameKey]bool // being compared
+	times    map[frameKey]int
 	findings []found
 }
 

@@ -17,16 +17,29 @@ type node struct {
 
 func single(p part) node { return node{parts: []part{p}} }
 
-// anything is the schema that is not there.
-func anything(ptr string) node { return single(part{nil, ptr}) }
+// anything is the schema that is not there. It is the same wherever it is not,
+// or a side that ends would have no end beside one that contains itself.
+func anything() node { return single(part{nil, "anything"}) }
 
 func (n node) key() string {
-	var b strings.Builder
-	for _, p := range n.parts {
-		b.WriteString(p.ptr)
-		b.WriteByte(' ')
+	if len(n.parts) == 1 {
+		return n.parts[0].ptr
 	}
-	return b.String()
+	words := make([]string, len(n.parts))
+	for i, p := range n.parts {
+		words[i] = p.ptr
+	}
+	slices.Sort(words)
+	return strings.Join(words, " ")
+}
+
+// with is the parts and another one, unless it is there already: what contains
+// itself twice would have twice as many at each step.
+func with(parts []part, p part) []part {
+	if slices.ContainsFunc(parts, func(q part) bool { return p.ptr == q.ptr }) {
+		return parts
+	}
+	return append(slices.Clip(parts), p)
 }
 
 // direct strips what only leads to another schema: a reference, an allOf of one,
@@ -219,6 +232,7 @@ func (d *Document) normal(n node) *schema {
 	s, ok := d.schemas[key]
 	if !ok {
 		s = newSchema()
+		d.merged = 0
 		for _, p := range n.parts {
 			d.merge(s, p, make(map[string]bool))
 		}
@@ -251,9 +265,16 @@ func tighter(word string, a, b bound) bool {
 	return (c < 0) == upper(word)
 }
 
+// maxMerged bounds the parts of one schema: an allOf of two references to an
+// allOf of two, and so on, is soon more than there is memory for.
+const maxMerged = 10_000
+
 // merge adds what p says. seen holds the references on the way, since an allOf
 // may lead back to itself.
 func (d *Document) merge(s *schema, p part, seen map[string]bool) {
+	if d.merged++; d.merged > maxMerged {
+		return
+	}
 	switch x := p.v.(type) {
 	case bool:
 		if !x {
@@ -268,7 +289,7 @@ func (d *Document) merge(s *schema, p part, seen map[string]bool) {
 func (d *Document) mergeObject(s *schema, p part, m map[string]any, seen map[string]bool) {
 	if ref, ok := m["$ref"].(string); ok {
 		if target, ok := d.find(ref); !ok {
-			s.others["$ref "+ref] = anything(p.ptr)
+			s.others["$ref "+ref] = anything()
 		} else if !seen[target.ptr] {
 			seen[target.ptr] = true
 			d.merge(s, target, seen)
@@ -380,7 +401,7 @@ func (d *Document) mergeObject(s *schema, p part, m map[string]any, seen map[str
 	join := func(m map[string]node) func(string, part) {
 		return func(key string, p part) {
 			n := m[key]
-			n.parts = append(slices.Clip(n.parts), p)
+			n.parts = with(n.parts, p)
 			m[key] = n
 		}
 	}
@@ -390,14 +411,14 @@ func (d *Document) mergeObject(s *schema, p part, m map[string]any, seen map[str
 	case bool:
 		s.shut = s.shut || !x
 	case map[string]any:
-		s.additional = append(s.additional, child("additionalProperties"))
+		s.additional = with(s.additional, child("additionalProperties"))
 	}
 	if _, ok := m["propertyNames"]; ok {
-		s.names = append(s.names, child("propertyNames"))
+		s.names = with(s.names, child("propertyNames"))
 	}
 	switch m["items"].(type) {
 	case map[string]any, bool:
-		s.items = append(s.items, child("items"))
+		s.items = with(s.items, child("items"))
 	}
 	for i, p := range list("prefixItems") {
 		join(s.prefix)(strconv.Itoa(i), p)
@@ -456,7 +477,7 @@ func (s *schema) settle() {
 	}
 	for name := range s.required {
 		if _, ok := s.properties[name]; !ok {
-			s.properties[name] = anything("required " + name)
+			s.properties[name] = anything()
 		}
 	}
 }
