@@ -281,7 +281,6 @@ type parameter struct {
 	explode  bool
 	schema   part
 	media    string // of "content"; empty for a schema
-	dflt     any
 }
 
 // parameters are those of the operation and of its path, by key.
