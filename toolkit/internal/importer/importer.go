@@ -262,8 +262,9 @@ func commit(ctx context.Context, dir string, items []item, res *Result) (err err
 // neither builds nor watchers look into it.
 const work = ".micro-gw-import"
 
-// swap brings the files into their place. Each step that was done is undone if a
-// later one fails.
+// swap brings the files into their place, each by a rename, so that a build finds
+// the old or the new one at any time. What was done is undone if a later step
+// fails.
 func swap(root *os.Root, items []item, gone []string) (err error) {
 	var undo []func() error
 	defer func() {
@@ -294,29 +295,46 @@ func swap(root *os.Root, items []item, gone []string) (err error) {
 			return err
 		}
 	}
-	away := func(name string, n int) error {
+	// keep makes a copy to go back to. Moving the file away would leave a moment
+	// without it.
+	keep := func(name string, n int) error {
+		data, err := root.ReadFile(name)
+		if err != nil {
+			return err
+		}
 		old := fmt.Sprintf("%s/old-%d", work, n)
-		if err := root.Rename(name, old); err != nil {
+		if err := writeFile(root, old, data); err != nil {
 			return err
 		}
 		undo = append(undo, func() error { return root.Rename(old, name) })
 		return nil
 	}
 	for i, it := range items {
-		if it.State == "changed" {
-			if err := away(it.File, i); err != nil && !errors.Is(err, fs.ErrNotExist) {
-				return err
-			}
+		switch err := keep(it.File, i); {
+		case errors.Is(err, fs.ErrNotExist):
+			undo = append(undo, func() error { return remove(root, it.File) })
+		case err != nil:
+			return err
 		}
 		if err := root.Rename(fmt.Sprintf("%s/%d", work, i), it.File); err != nil {
 			return err
 		}
-		undo = append(undo, func() error { return root.Remove(it.File) })
 	}
 	for i, name := range gone {
-		if err := away(name, len(items)+i); err != nil {
+		if err := keep(name, len(items)+i); err != nil {
 			return err
 		}
+		if err := root.Remove(name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// remove removes a file, if it is there.
+func remove(root *os.Root, name string) error {
+	if err := root.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
 	}
 	return nil
 }

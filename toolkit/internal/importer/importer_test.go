@@ -412,8 +412,8 @@ func TestAllOrNothing(t *testing.T) {
 	}
 }
 
-// A file that cannot be replaced half-way through takes back what was replaced.
-func TestTakenBack(t *testing.T) {
+// An import that is interrupted, or finds something in its way, touches nothing.
+func TestUntouched(t *testing.T) {
 	dir := project(t)
 	other := strings.Replace(petstore, "Pets", "Zebras", 1)
 	var sources []fetch.Source
