@@ -425,7 +425,6 @@ func (c *connection) json(req *http.Request, doing string, to any) error {
 type statusError struct {
 	code int
 	msg  string
-	hint string
 }
 
 func (e *statusError) Error() string { return e.msg }
