@@ -78,25 +78,19 @@ func Files(ctx context.Context, dir string, sources []fetch.Source) (Result, err
 }
 
 func one(ctx context.Context, s fetch.Source, res *Result) (item, error) {
-	if !fetch.IsURL(s.Location) {
+	// fetch says what is wrong with a file that is none. (Opening a pipe could
+	// wait for ever.)
+	if info, err := os.Stat(s.Location); err == nil && info.Mode().IsRegular() && !fetch.IsURL(s.Location) {
 		f, err := os.Open(s.Location)
-		if errors.Is(err, fs.ErrNotExist) {
-			return item{}, &fetch.NotFoundError{Path: s.Location}
-		} else if err != nil {
-			return item{}, err
-		}
-		defer f.Close()
-		info, err := f.Stat()
 		if err != nil {
 			return item{}, err
 		}
+		defer f.Close()
 		magic := make([]byte, 4)
-		if info.Mode().IsRegular() {
-			if _, err := io.ReadFull(f, magic); err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
-				return item{}, err
-			}
+		if _, err := f.ReadAt(magic, 0); err != nil && !errors.Is(err, io.EOF) {
+			return item{}, err
 		}
-		if info.Mode().IsRegular() && (strings.EqualFold(filepath.Ext(s.Location), ".zip") || string(magic) == "PK\x03\x04") {
+		if strings.EqualFold(filepath.Ext(s.Location), ".zip") || string(magic) == "PK\x03\x04" {
 			found, err := apim.Archive(s.Location, f, info.Size())
 			if err != nil {
 				return item{}, err
