@@ -298,6 +298,42 @@ func buildah(t *testing.T, dir string) {
 	}
 }
 
+// TestImageFolder writes what the image of the runtime is built from, for those
+// who build images in another way.
+func TestImageFolder(t *testing.T) {
+	dir := t.TempDir()
+	for range 2 { // the second time it is made anew
+		must(t, dir, "micro-gw", "image", "-o", "img")
+	}
+	for name, mode := range map[string]os.FileMode{"Dockerfile": 0o644, "ca-certificates.crt": 0o644, "runtime": 0o755} {
+		if info, err := os.Stat(filepath.Join(dir, "img", name)); err != nil || info.Mode() != mode {
+			t.Errorf("%s: %v, %v", name, info, err)
+		}
+	}
+	write(t, dir, "mine/notes", "keep")
+	c := exec.Command(filepath.Join(binaries(t), "micro-gw"), "image", "-o", "mine")
+	c.Dir = dir
+	if out, err := c.CombinedOutput(); err == nil || !strings.Contains(string(out), "mine exists and was not made by this command") {
+		t.Errorf("%v: %s", err, out)
+	}
+	// Another program is not put into an image in the runtime's place.
+	c = exec.Command(filepath.Join(binaries(t), "micro-gw"), "image", "-o", "img2", "--runtime-binary", filepath.Join(binaries(t), "micro-gw"))
+	c.Dir = dir
+	if out, err := c.CombinedOutput(); err == nil || !strings.Contains(string(out), "it is not the runtime of micro-gw") {
+		t.Errorf("%v: %s", err, out)
+	}
+	// An engine that is not there is told, and what there is for another.
+	must(t, dir, "micro-gw", "init", "pets", "-a", write(t, dir, "pets.yaml", openPets))
+	c = exec.Command(filepath.Join(binaries(t), "micro-gw"), "build", "pets", "--docker", "--default-endpoint", "http://127.0.0.1:1")
+	c.Dir, c.Env = dir, append(os.Environ(), "PATH=")
+	if out, err := c.CombinedOutput(); err == nil || !strings.Contains(string(out), "build: docker version: there is no program called docker in PATH\n\thint: with buildImage = false, or image -o, others make the image\n") {
+		t.Errorf("%v: %s", err, out)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "pets/target/docker/Dockerfile")); err != nil {
+		t.Error(err)
+	}
+}
+
 // TestDockerPush looks at what docker is told, with a program in its place that
 // writes it down: where the image goes, and that the password is in no argument
 // and in no file that stays.

@@ -207,7 +207,12 @@ func (o *deployOptions) make(ctx context.Context, a *app, say *built) error {
 	}
 	engine := &deploy.Engine{Host: d.Host, CertPath: d.CertPath}
 	say.Image = d.Image()
-	if say.ImageID, err = a.image(ctx, engine, o.binary, filepath.Join(o.dir, "target", "docker"), say.Image); err != nil {
+	dir := filepath.Join(o.dir, "target", "docker")
+	if say.ImageID, err = a.image(ctx, engine, o.binary, dir, say.Image); err != nil {
+		var f *failure
+		if errors.As(err, &f) && f.hint == "" {
+			f.hint = "what it is built from is in " + dir
+		}
 		return err
 	}
 	if !d.Push {
@@ -242,12 +247,11 @@ func (a *app) image(ctx context.Context, engine *deploy.Engine, binary, dir, ima
 }
 
 func engineFailure(err error) error {
-	var e *deploy.EngineError
-	switch {
-	case err == nil:
+	if err == nil {
 		return nil
-	case errors.As(err, &e) && e.Missing:
-		return &failure{code: exitError, err: err, hint: "with buildImage = false the Dockerfile alone is written"}
+	}
+	if e := new(deploy.EngineError); errors.As(err, &e) && e.Missing {
+		return &failure{code: exitError, err: err, hint: "with buildImage = false, or image -o, others make the image"}
 	}
 	return failed(err)
 }

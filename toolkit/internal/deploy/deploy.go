@@ -20,6 +20,7 @@ import (
 	"path"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 
 	"golang.org/x/crypto/x509roots/fallback/bundle"
@@ -206,6 +207,12 @@ func (g *generator) conf(name item) (data []byte, secrets []string, ok bool) {
 			g.l.Add(d)
 		}
 		return nil, nil, false
+	}
+	for key, port := range map[string]int{"httpPort": portHTTP, "httpsPort": portHTTPS} {
+		if v := n.Get("listenerConfig").Get(key); v != nil && v.Text != strconv.Itoa(port) && v.Text != "-1" {
+			g.l.WarnHint(v.At("listenerConfig."+key), "leave the key away: a container has all ports to itself",
+				"in a container the port is to be %d: images and services lead there", port)
+		}
 	}
 	return data, plainSecrets("", n, nil), true
 }
