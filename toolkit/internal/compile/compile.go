@@ -474,15 +474,6 @@ func (a *api) operations() {
 		}
 		a.operation(op)
 	}
-	// Without servers there is neither a base path nor an endpoint; one message
-	// is enough for one cause.
-	if a.noBase && !a.reported["no endpoint"] {
-		hint := "add x-wso2-basePath or servers"
-		if a.doc.Dialect == spec.Swagger20 {
-			hint = "add x-wso2-basePath or basePath"
-		}
-		a.c.diags.WarnHint(a.doc.At, hint, "no base path: the API is mounted at \"/\"")
-	}
 	if len(a.out.Operations) == 0 && !a.c.diags.HasErrors() {
 		a.c.diags.Warnf(a.doc.At, "the API has no operations")
 	}
@@ -606,6 +597,10 @@ func (a *api) policy(t *spec.Text) uint32 {
 func (c *compiler) conflicts() {
 	titles := make(map[string]*api)
 	bases := make(map[string]*api)
+	mounted := make(map[string]int)
+	for _, a := range c.apis {
+		mounted[a.out.BasePath]++
+	}
 	for _, a := range c.apis {
 		key := a.out.Title + "\x00" + a.out.Version
 		if first := titles[key]; first != nil {
@@ -615,6 +610,15 @@ func (c *compiler) conflicts() {
 		}
 		if a.out.BasePath == "" {
 			continue // it was wrong
+		}
+		// Without servers there is neither a base path nor an endpoint, and two
+		// such APIs are in each other's way: one message is enough for one cause.
+		if a.noBase && !a.reported["no endpoint"] && mounted[a.out.BasePath] == 1 {
+			hint := "add x-wso2-basePath or servers"
+			if a.doc.Dialect == spec.Swagger20 {
+				hint = "add x-wso2-basePath or basePath"
+			}
+			c.diags.WarnHint(a.doc.At, hint, "no base path: the API is mounted at \"/\"")
 		}
 		if first := bases[a.out.BasePath]; first != nil {
 			c.diags.ErrorHint(a.baseAt, "give one of them another x-wso2-basePath", "two APIs have the base path %q: the other at %s", a.out.BasePath, first.baseAt)

@@ -3,6 +3,7 @@ package diag_test
 import (
 	"bytes"
 	"math/rand/v2"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -163,5 +164,26 @@ func TestFold(t *testing.T) {
 	}
 	if n := strings.Count(got.String(), `"message"`); n != len(l) {
 		t.Errorf("%d messages in JSON, want %d", n, len(l))
+	}
+}
+
+// Hints end some time; what is wrong is said all the same.
+func TestSpeller(t *testing.T) {
+	var s diag.Speller
+	names := make([]string, 10_000)
+	for i := range names {
+		names[i] = "endpoint" + strconv.Itoa(i)
+	}
+	calls := 0
+	list := func() []string { calls++; return names }
+	first, last := s.DidYouMean("endpiont7", list), ""
+	for range 1000 {
+		last = s.DidYouMean("endpiont7", list)
+	}
+	if first != `did you mean "endpoint7"?` || last != "" || calls > 200 {
+		t.Errorf("first %q, last %q after %d lists", first, last, calls)
+	}
+	if got := (*diag.Speller)(nil).DidYouMean("endpiont7", list); got != "" {
+		t.Errorf("nobody asked, and yet: %s", got)
 	}
 }
