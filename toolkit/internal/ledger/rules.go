@@ -174,7 +174,7 @@ var acting = func() map[string]rule {
 			all[object+" x-wso2-application-security"] = applicationSecurity
 		}
 	}
-	for _, m := range []string{"get", "put", "post", "delete", "options", "head", "patch", "trace"} {
+	for _, m := range methods {
 		all["PathItem "+m] = method
 	}
 	return all
@@ -310,7 +310,10 @@ func (x *context) without(keys ...string) []*operation {
 
 const everyOther = "every operation has its own"
 
-func isMethod(key string) bool { return acting["PathItem "+key] != nil && key != "servers" }
+// methods in the order of the standard.
+var methods = []string{"get", "put", "post", "delete", "options", "head", "patch", "trace"}
+
+func isMethod(key string) bool { return slices.Contains(methods, key) }
 
 // method is the verdict on the key of an operation; nil if it is not routed.
 func (d *document) method(op *operation, key string) verdict {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"flag"
+	"io/fs"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -16,6 +17,7 @@ import (
 
 	"github.com/microgw/microgw/toolkit/internal/build"
 	"github.com/microgw/microgw/toolkit/internal/lint"
+	"github.com/microgw/microgw/toolkit/internal/spec"
 )
 
 func write(t testing.TB, dir, name, text string) {
@@ -390,4 +392,35 @@ func TestDocumentation(t *testing.T) {
 	for id := range described {
 		t.Errorf("docs/lint.md: %s is no rule", id)
 	}
+}
+
+// Whatever a definition is, also one that does not build, lint comes to an end,
+// and every finding has a rule and a position.
+func FuzzDefinition(f *testing.F) {
+	files, err := filepath.Glob("testdata/rules/*.txtar")
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, name := range files {
+		archive, err := txtar.ParseFile(name)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(archive.Files[0].Data)
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		var res build.Result
+		read := func(name string) ([]byte, error) {
+			if name == "a.yaml" {
+				return data, nil
+			}
+			return nil, fs.ErrNotExist
+		}
+		res.Documents = spec.Loader{Read: read, Keep: true, Jobs: 1}.Load(t.Context(), []string{"a.yaml"}, &res.Diagnostics)
+		for _, finding := range lint.Project(res, nil) {
+			if _, ok := lint.Find(finding.Rule); !ok || finding.Rule != lint.BuildRule && (finding.Line < 1 || finding.Column < 1) {
+				t.Errorf("%+v", finding)
+			}
+		}
+	})
 }

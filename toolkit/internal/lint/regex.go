@@ -215,6 +215,9 @@ func (a *automaton) loop(x part) part {
 }
 
 func (a *automaton) build(re *syntax.Regexp) part {
+	if a.tooBig {
+		return part{empty: true}
+	}
 	switch re.Op {
 	case syntax.OpLiteral:
 		out := part{empty: true}

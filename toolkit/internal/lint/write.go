@@ -13,8 +13,11 @@ import (
 )
 
 // maxLike is how many findings of one rule in one file are printed for people,
-// if not all are asked for.
-const maxLike = 5
+// if not all are asked for, and maxBuild how many of what a build says.
+const (
+	maxLike  = 5
+	maxBuild = 20
+)
 
 // String is a finding on one line, without its hint.
 func (f Finding) String() string {
@@ -47,16 +50,28 @@ func Lines(list []Finding, all bool) []Line {
 	type like struct{ file, rule string }
 	total, shown := make(map[like]int), make(map[like]int)
 	for _, f := range list {
-		total[like{f.File, f.Rule}]++
+		if f.Severity != Error {
+			total[like{f.File, f.Rule}]++
+		}
 	}
 	var lines []Line
 	for _, f := range list {
 		k := like{f.File, f.Rule}
-		shown[k]++
+		if f.Severity != Error {
+			shown[k]++
+		}
+		most := maxLike
+		if f.Rule == BuildRule {
+			most = maxBuild
+		}
 		// "And one more" takes the line that the one would.
-		if most := maxLike; !all && f.Severity != Error && f.Rule != BuildRule && total[k] > most+1 && shown[k] > most {
+		if !all && f.Severity != Error && total[k] > most+1 && shown[k] > most {
 			if shown[k] == most+1 {
-				lines = append(lines, Line{f.Severity, fmt.Sprintf("%s: %s: %d more like that [%s]; --all lists them", f.File, f.Severity, total[k]-most, f.Rule), ""})
+				what := fmt.Sprintf("%d more like that [%s]", total[k]-most, f.Rule)
+				if f.Rule == BuildRule {
+					what = fmt.Sprintf("the build says %d more things", total[k]-most)
+				}
+				lines = append(lines, Line{f.Severity, fmt.Sprintf("%s: %s: %s; --all lists them", f.File, f.Severity, what), ""})
 			}
 			continue
 		}
