@@ -219,7 +219,7 @@ func Parse(name string, data []byte, l *diag.List) *Node {
 // text checks what is common to both formats: size and encoding.
 func text(file *string, data []byte, l *diag.List) ([]byte, bool) {
 	if len(data) > MaxSize {
-		l.Errorf(diag.At{File: *file}, "the file is larger than %d MiB", MaxSize>>20)
+		l.Errorf(diag.At{File: *file, Line: 1, Column: 1}, "the file is larger than %d MiB", MaxSize>>20)
 		return nil, false
 	}
 	at := diag.At{File: *file, Line: 1, Column: 1}

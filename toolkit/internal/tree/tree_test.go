@@ -172,6 +172,14 @@ func TestOneLine(t *testing.T) {
 	if d := time.Since(start); d > 2*time.Minute {
 		t.Errorf("3 MB on one line took %v", d)
 	}
+	long := `"` + strings.Repeat("x", 16<<20) + `"`
+	start = time.Now()
+	if n, errs := parse("a.yaml", "a: "+long); errs != "" || len(n.Get("a").Text) != 16<<20 {
+		t.Fatal(errs)
+	}
+	if d := time.Since(start); d > 2*time.Minute {
+		t.Errorf("16 MiB on one line of YAML took %v", d)
+	}
 	last := n.Items[len(n.Items)-1]
 	if last.Col != uint32(len(text)-1) {
 		t.Errorf("column %d, want %d", last.Col, len(text)-1)
@@ -245,6 +253,42 @@ func inside(text string, line, column int) bool {
 		return column == 1
 	}
 	return column <= utf8.RuneCountInString(lines[line-1])+2
+}
+
+func TestLargeFile(t *testing.T) {
+	for _, name := range []string{"a.json", "a.yaml"} {
+		var l diag.List
+		n := tree.Parse(name, make([]byte, tree.MaxSize+1), &l)
+		if want := name + ":1:1: the file is larger than 64 MiB"; n != nil || len(l) != 1 || l[0].String() != want {
+			t.Errorf("got %v, want %q", l, want)
+		}
+	}
+}
+
+// A copy has all that the original has, and changing it leaves that alone.
+func TestClone(t *testing.T) {
+	text := "a: &a {b: [1, x, null, true], c: *a0}\nbig: {" + strings.Repeat("k", 1)
+	text = strings.Replace(text, ", c: *a0", "", 1)
+	for i := range 20 {
+		text += fmt.Sprintf("%d: %d, k", i, i)
+	}
+	n, errs := parse("a.yaml", text+"z: *a}")
+	if errs != "" {
+		t.Fatal(errs)
+	}
+	before := string(n.AppendJSON(nil))
+	c := n.Clone()
+	if !reflect.DeepEqual(c, n) {
+		t.Error("the copy is another")
+	}
+	big := c.Get("big")
+	big.Set("k3", c.Get("a"))
+	big.Set("new", c)
+	big.Drop([]int{0, 1})
+	c.Get("a").Get("b").Items[0].Text = "2"
+	if after := string(n.AppendJSON(nil)); after != before || n.Get("big").Find("new") >= 0 {
+		t.Errorf("the original has changed:\n%s\n%s", before, after)
+	}
 }
 
 // A value of one byte costs a hundred in memory, so values are counted.

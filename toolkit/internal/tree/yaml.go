@@ -82,11 +82,14 @@ func (r *lineReader) Read(p []byte) (int, error) {
 	if r.src == "" {
 		return 0, io.EOF
 	}
-	n := strings.IndexByte(r.src, '\n') + 1
-	if n == 0 {
-		n = len(r.src)
+	if len(p) == 0 {
+		return 0, nil
 	}
-	n = copy(p, r.src[:n])
+	// Not further than p: a line may be as long as the file.
+	n := copy(p, r.src)
+	if i := strings.IndexByte(r.src[:n], '\n'); i >= 0 {
+		n = i + 1
+	}
 	if r.src[n-1] == '\n' || n == len(r.src) {
 		r.lines++
 	}
