@@ -581,16 +581,26 @@ func (a *api) policy(t *spec.Text) uint32 {
 	}
 	switch {
 	case f == nil:
-		a.c.diags.ErrorHint(t.At, "add a policy.yaml with resourcePolicies", "no policy %q: the project has no policy.yaml", t.Value)
+		// Once for all tiers: it is one thing that lacks.
+		if a.once("no policies") {
+			a.c.diags.ErrorHint(t.At, "add a policy.yaml with resourcePolicies", "no policy %q: the project has no policy.yaml", t.Value)
+		}
 	case f.Find(policies.Application, t.Value) >= 0:
 		a.c.diags.Errorf(t.At, "%q is an application policy; a tier names one of resourcePolicies", t.Value)
 	case f.Find(policies.Subscription, t.Value) >= 0:
 		a.c.diags.Errorf(t.At, "%q is a subscription policy; a tier names one of resourcePolicies", t.Value)
+	case len(f.Names(policies.Resource)) == 0 && a.c.wrong(f.Name):
+		// It could not be read, which is said there.
 	default:
 		names := func() []string { return append(f.Names(policies.Resource), "Unlimited") }
 		a.c.diags.ErrorHint(t.At, a.c.spell.DidYouMean(t.Value, names), "no policy %q in %s", t.Value, f.Name)
 	}
 	return 0
+}
+
+// wrong reports whether there was an error in a file.
+func (c *compiler) wrong(file string) bool {
+	return slices.ContainsFunc(*c.diags, func(d diag.Diagnostic) bool { return d.Severity == diag.Error && d.File == file })
 }
 
 // conflicts finds what two definitions, or two paths, cannot both have.
