@@ -196,8 +196,10 @@ type document struct {
 	grammar  spec.Grammar
 	ops      map[string]*operation // by method and path in the document
 	all      []*operation
-	users    map[string][]use // of components, by pointer
-	memo     map[target]*summary
+	usage    map[string]*usage // of what operations reach, by pointer
+	reached  map[target]*summary
+	keys     []spec.Keyword
+	keyIndex map[spec.Keyword]int
 	omitted  []*artifactpb.Omission
 	refs     *spec.Resolver
 }
@@ -244,39 +246,40 @@ func (a area) enter(kind string) area {
 	return a
 }
 
-// use is an operation's use of a component.
-type use struct {
-	op   *operation
-	area area
+// usage counts how operations use a component: how many of them validate what it
+// is in, by area, and how many do not.
+type usage struct {
+	yes, no [numAreas]int
 }
 
-// target is what a $ref leads to, with what stands for it.
-type target struct {
-	pointer string
-	kind    string
-}
-
-// summary is what is within a target, without what that refers to in turn.
+// summary is what is within something that a $ref leads to, without what that
+// refers to in turn. Large definitions have operations that reach thousands of
+// them, so they are numbered, and so are keywords.
 type summary struct {
+	number   int
+	pointer  string
+	kind     string
+	read     bool
+	usage    *usage
 	keywords []tally
 	refs     []reference
 }
 
 type tally struct {
-	kind, key string
-	area      area // itself: that of whoever refers to the target
-	count     int
+	key   int  // index into document.keys
+	area  area // itself: that of whoever refers to the summary
+	count int
 }
 
 type reference struct {
-	target
+	to   *summary
 	area area
 }
 
 func newDocument(a *artifactpb.Artifact, api *artifactpb.Api, doc *artifactpb.Document, root *tree.Node) *document {
 	d := &document{
 		artifact: a, api: api, root: root, written: spec.OpenAPI31, omitted: doc.GetOmitted(),
-		ops: make(map[string]*operation), users: make(map[string][]use), memo: make(map[target]*summary),
+		ops: make(map[string]*operation), usage: make(map[string]*usage), reached: make(map[target]*summary), keyIndex: make(map[spec.Keyword]int),
 	}
 	switch doc.GetDialect() {
 	case artifactpb.Dialect_DIALECT_OPENAPI_3_0:
@@ -322,23 +325,39 @@ func (d *document) deref(n *tree.Node) *tree.Node {
 	return nil
 }
 
-// summarise reads what is within a target, once.
-func (d *document) summarise(t target) *summary {
-	if s := d.memo[t]; s != nil {
-		return s
+// target is what a $ref leads to, with the kind that it stands for.
+type target struct{ pointer, kind string }
+
+// summary is that of a target, not read yet if it is new.
+func (d *document) summary(t target) *summary {
+	s := d.reached[t]
+	if s == nil {
+		u := d.usage[t.pointer]
+		if u == nil {
+			u = new(usage)
+			d.usage[t.pointer] = u
+		}
+		s = &summary{number: len(d.reached), pointer: t.pointer, kind: t.kind, usage: u}
+		d.reached[t] = s
 	}
-	s := &summary{}
-	d.memo[t] = s
-	n, _, _ := d.root.Pointer(t.pointer)
-	d.scan(t.kind, n, s)
 	return s
+}
+
+func (d *document) keyword(k spec.Keyword) int {
+	i, ok := d.keyIndex[k]
+	if !ok {
+		i = len(d.keys)
+		d.keyIndex[k] = i
+		d.keys = append(d.keys, k)
+	}
+	return i
 }
 
 // scan adds up what is within an object.
 func (d *document) scan(kind string, n *tree.Node, s *summary) {
 	type key struct {
-		kind, key string
-		area      area
+		key  int
+		area area
 	}
 	index := make(map[key]int)
 	seen := make(map[reference]bool)
@@ -350,19 +369,18 @@ func (d *document) scan(kind string, n *tree.Node, s *summary) {
 		},
 		Leave: func(string, *tree.Node) { areas = areas[:len(areas)-1] },
 		Member: func(kind string, n *tree.Node, i int, _ *spec.Place) {
-			k := key{kind, n.Keys[i].Name, areas[len(areas)-1]}
+			k := key{d.keyword(spec.Keyword{Object: kind, Key: n.Keys[i].Name}), areas[len(areas)-1]}
 			at, ok := index[k]
 			if !ok {
 				at = len(s.keywords)
 				index[k] = at
-				s.keywords = append(s.keywords, tally{kind: k.kind, key: k.key, area: k.area})
+				s.keywords = append(s.keywords, tally{key: k.key, area: k.area})
 			}
 			s.keywords[at].count++
 		},
 		Ref: func(kind string, n *tree.Node, _ *spec.Place) {
-			r := reference{area: areas[len(areas)-1]}
 			if n, pointer := d.refs.Follow(n); n != nil {
-				r.target = target{pointer, kind}
+				r := reference{d.summary(target{pointer, kind}), areas[len(areas)-1]}
 				if !seen[r] {
 					seen[r] = true
 					s.refs = append(s.refs, r)
@@ -390,7 +408,7 @@ func (d *document) sections() []Section {
 			}
 		}
 	}
-	whole := d.section(Definition, "", "Root", d.root, nil, itself, d.uses(d.all), func(kind string, p *spec.Place) bool {
+	whole := d.section(Definition, "", "Root", d.root, nil, itself, d.all, nil, func(kind string, p *spec.Place) bool {
 		return kind == "PathItem" || inComponents(p)
 	})
 	whole.Name = "the definition"
@@ -411,14 +429,6 @@ func (d *document) sections() []Section {
 
 func inComponents(p *spec.Place) bool {
 	return p != nil && strings.HasPrefix(p.Pointer(), "/components/")
-}
-
-func (d *document) uses(ops []*operation) []use {
-	list := make([]use, len(ops))
-	for i, op := range ops {
-		list[i] = use{op: op}
-	}
-	return list
 }
 
 // path makes the sections of a path item: of itself, if it has something of its
@@ -445,7 +455,7 @@ func (d *document) path(path string, item *tree.Node, p *spec.Place, covered map
 			}
 		}
 	}
-	own := d.section(Path, path, "PathItem", home, p, itself, d.uses(ops), func(kind string, _ *spec.Place) bool { return kind == "Operation" })
+	own := d.section(Path, path, "PathItem", home, p, itself, ops, nil, func(kind string, _ *spec.Place) bool { return kind == "Operation" })
 	if len(own.Rows) > 0 || len(own.Uses) > 0 {
 		list = append(list, own)
 	}
@@ -463,7 +473,7 @@ func (d *document) path(path string, item *tree.Node, p *spec.Place, covered map
 			if op != nil && op.node != n.Items[i] {
 				op = nil // the same method stands beside the $ref
 			}
-			s := d.section(Operation, id, "Operation", n.Items[i], p.Key(k.Name), itself, []use{{op: op}}, nil)
+			s := d.section(Operation, id, "Operation", n.Items[i], p.Key(k.Name), itself, some(op), nil, nil)
 			s.Position = d.position(op)
 			// The method is a keyword of the path item, and belongs here.
 			s.add(d.row("PathItem", k.Name, itself, d.method(op, k.Name)), p.Pointer())
@@ -508,7 +518,7 @@ func (d *document) webhooks() []Section {
 	var top *spec.Place
 	for i, item := range hooks.Items {
 		name := hooks.Keys[i].Name
-		s := d.section(Path, name+" (webhook)", "PathItem", item, top.Key("webhooks").Key(name), webhooks, nil, nil)
+		s := d.section(Path, name+" (webhook)", "PathItem", item, top.Key("webhooks").Key(name), webhooks, nil, nil, nil)
 		if len(s.Rows) > 0 || len(s.Uses) > 0 {
 			list = append(list, s)
 		}
@@ -543,15 +553,19 @@ func (d *document) components(covered map[*tree.Node]bool) []Section {
 			}
 			entry := home.Keys[j].Name
 			p := top.Key("components").Key(name).Key(entry)
-			users := d.users[p.Pointer()]
+			used := d.usage[p.Pointer()]
+			if used == nil {
+				used = new(usage)
+			}
+			var callers []*operation
 			if name == "securitySchemes" {
-				users = d.callers(entry)
+				callers = d.callers(entry)
 			}
 			in := itself
 			if name == "callbacks" {
 				in = callbacks
 			}
-			s := d.section(Component, name+"/"+entry, homes[name], item, p, in, users, nil)
+			s := d.section(Component, name+"/"+entry, homes[name], item, p, in, callers, used, nil)
 			if len(s.Rows) > 0 || len(s.Uses) > 0 {
 				list = append(list, s)
 			}
@@ -561,11 +575,11 @@ func (d *document) components(covered map[*tree.Node]bool) []Section {
 }
 
 // callers are the operations that ask for a security scheme.
-func (d *document) callers(scheme string) []use {
-	var list []use
+func (d *document) callers(scheme string) []*operation {
+	var list []*operation
 	for _, op := range d.all {
 		if slices.ContainsFunc(d.effective(op).Items, func(alt *tree.Node) bool { return alt.Get(scheme) != nil }) || d.accepts(op, scheme) {
-			list = append(list, use{op: op})
+			list = append(list, op)
 		}
 	}
 	return list
@@ -573,7 +587,7 @@ func (d *document) callers(scheme string) []use {
 
 // section makes a section of what is in an object, apart from what skip says,
 // and notes who uses the components it refers to.
-func (d *document) section(kind Kind, name, object string, n *tree.Node, p *spec.Place, in area, users []use, skip func(kind string, p *spec.Place) bool) Section {
+func (d *document) section(kind Kind, name, object string, n *tree.Node, p *spec.Place, in area, ops []*operation, used *usage, skip func(kind string, p *spec.Place) bool) Section {
 	s := Section{Kind: kind, Name: name, Pointer: p.Pointer(), Rows: []Row{}}
 	root := n
 	rows := &rows{index: make(map[rowKey]int)}
@@ -597,7 +611,7 @@ func (d *document) section(kind Kind, name, object string, n *tree.Node, p *spec
 			if s.Kind == Path && n == root && in == itself && n.Items[i].Kind == tree.Object && isMethod(n.Keys[i].Name) {
 				return // in the operation's section
 			}
-			x := context{document: d, kind: kind, key: n.Keys[i].Name, node: n, value: n.Items[i], place: p, area: areas[len(areas)-1], users: users, section: s.Kind}
+			x := context{document: d, kind: kind, key: n.Keys[i].Name, node: n, value: n.Items[i], place: p, area: areas[len(areas)-1], ops: ops, usage: used}
 			rule, fixed := d.rule(&x)
 			var v verdict
 			if fixed {
@@ -706,14 +720,8 @@ func sortRows(list []Row) {
 // shared adds up what an operation reaches by references, and what its path item
 // says for it.
 func (d *document) shared(op *operation) []Row {
-	rows := &rows{index: make(map[rowKey]int)}
-	type key struct {
-		kind, key string
-		area      area
-	}
-	counts := make(map[key]int)
-	var order []key
-	seen := make(map[reference]bool)
+	counts := make([]int, 0, len(d.keys)*int(numAreas))
+	seen := make([]bool, 0, len(d.reached)*int(numAreas))
 	var queue []reference
 	add := func(s *summary, in area) {
 		for _, t := range s.keywords {
@@ -721,18 +729,14 @@ func (d *document) shared(op *operation) []Row {
 			if a == itself || in >= callbacks {
 				a = in
 			}
-			k := key{t.kind, t.key, a}
-			if counts[k] == 0 {
-				order = append(order, k)
-			}
-			counts[k] += t.count
+			*slot(&counts, t.key*int(numAreas)+int(a)) += t.count
 		}
 		for _, r := range s.refs {
 			if r.area == itself || in >= callbacks {
 				r.area = in
 			}
-			if !seen[r] {
-				seen[r] = true
+			if first := slot(&seen, r.to.number*int(numAreas)+int(r.area)); !*first {
+				*first = true
 				queue = append(queue, r)
 			}
 		}
@@ -749,27 +753,57 @@ func (d *document) shared(op *operation) []Row {
 			add(s, parameters)
 		}
 	}
+	request, response := validates(op, true), validates(op, false)
 	for len(queue) > 0 {
 		r := queue[0]
 		queue = queue[1:]
-		r.area = r.area.enter(r.kind)
-		d.users[r.pointer] = append(d.users[r.pointer], use{op, r.area})
-		add(d.summarise(r.target), r.area)
+		if !r.to.read {
+			r.to.read = true
+			n, _, _ := d.root.Pointer(r.to.pointer)
+			d.scan(r.to.kind, n, r.to)
+		}
+		in := r.area.enter(r.to.kind)
+		if in == responses && response || in != responses && in < callbacks && request {
+			r.to.usage.yes[in]++
+		} else {
+			r.to.usage.no[in]++
+		}
+		add(r.to, in)
 	}
-	users := []use{{op: op}}
-	for _, k := range order {
-		x := context{document: d, kind: k.kind, key: k.key, area: k.area, users: users}
-		rule, _ := d.rule(&x)
-		row := d.row(k.kind, k.key, k.area, rule(&x))
-		row.Count = counts[k]
-		i := rowKey{row.Object, row.Keyword, row.In, row.Verdict, row.Why}
-		if at, ok := rows.index[i]; ok {
-			rows.list[at].Count += row.Count
+	rows := &rows{index: make(map[rowKey]int)}
+	for i, n := range counts {
+		if n == 0 {
 			continue
 		}
-		rows.index[i] = len(rows.list)
+		k, in := d.keys[i/int(numAreas)], area(i%int(numAreas))
+		x := context{document: d, kind: k.Object, key: k.Key, area: in, ops: some(op)}
+		rule, _ := d.rule(&x)
+		row := d.row(k.Object, k.Key, in, rule(&x))
+		row.Count = n
+		id := rowKey{row.Object, row.Keyword, row.In, row.Verdict, row.Why}
+		if at, ok := rows.index[id]; ok {
+			rows.list[at].Count += n
+			continue
+		}
+		rows.index[id] = len(rows.list)
 		rows.list = append(rows.list, row)
 	}
 	sortRows(rows.list)
 	return rows.list
+}
+
+// slot is an element of a slice that grows as needed.
+func slot[T any](list *[]T, i int) *T {
+	if more := i + 1 - len(*list); more > 0 {
+		*list = append(*list, make([]T, more)...)
+	}
+	return &(*list)[i]
+}
+
+// some is the operation in a list, if there is one.
+func some(op *operation) []*operation {
+	if op == nil {
+		return nil
+	}
+	return []*operation{op}
 }

@@ -56,8 +56,8 @@ type context struct {
 	value     *tree.Node
 	place     *spec.Place
 	area      area
-	users     []use // the operations it is about
-	section   Kind
+	ops       []*operation // those that it is about
+	usage     *usage       // of the component that it stands in
 }
 
 type rule func(*context) verdict
@@ -181,7 +181,7 @@ var acting = func() map[string]rule {
 }()
 
 // rule is the rule for a keyword. Fixed: its verdict is the same for all that
-// have the object's kind, the key, the area and the users.
+// have the object's kind, the key, the area and the operations.
 func (d *document) rule(x *context) (r rule, fixed bool) {
 	switch {
 	case x.area == callbacks:
@@ -227,42 +227,46 @@ func validated(x *context) verdict { return x.valid(x.area) }
 // operations that validate. Where some of several operations do not, that is the
 // verdict.
 func (x *context) valid(a area) verdict {
-	if len(x.users) == 0 {
-		return documented("no operation uses it")
+	var used usage
+	if x.usage != nil {
+		used = *x.usage
+	}
+	for _, op := range x.ops {
+		if validates(op, a != responses) {
+			used.yes[a]++
+		} else {
+			used.no[a]++
+		}
 	}
 	yes, no := 0, 0
 	var why []string
-	lacks := func(text string) {
-		no++
+	for in := range numAreas {
+		yes += used.yes[in]
+		if used.no[in] == 0 {
+			continue
+		}
+		no += used.no[in]
+		text := "the operation's requests are not validated"
+		switch {
+		case in >= callbacks || in == itself:
+			text = "it is not about calls that pass through the gateway"
+		case in == responses && !compile.ResponseValidation.Enforced():
+			text = compile.ResponseValidation.Instead()
+		case in == responses:
+			text = "the operation's responses are not validated"
+		case !compile.RequestValidation.Enforced():
+			text = compile.RequestValidation.Instead()
+		}
 		if !slices.Contains(why, text) {
 			why = append(why, text)
 		}
 	}
-	for _, u := range x.users {
-		in := a
-		if in == itself {
-			in = u.area
-		}
-		request := in != responses
-		f := compile.ResponseValidation
-		if request {
-			f = compile.RequestValidation
-		}
-		switch {
-		case in >= callbacks || in == itself:
-			lacks("it is not about calls that pass through the gateway")
-		case validates(u.op, request):
-			yes++
-		case !f.Enforced():
-			lacks(f.Instead())
-		case request:
-			lacks("the operation's requests are not validated")
-		default:
-			lacks("the operation's responses are not validated")
-		}
-	}
 	slices.Sort(why)
 	switch reasons := strings.Join(why, "; "); {
+	case yes+no == 0 && x.usage == nil:
+		return documented("the operation is not routed")
+	case yes+no == 0:
+		return documented("no operation uses it")
 	case no == 0:
 		return enforced("")
 	case yes == 0:
@@ -288,22 +292,11 @@ func hasStage[T any](op *operation, kind func(*artifactpb.Stage) *T) bool {
 	return slices.ContainsFunc(op.pb.GetStages(), func(s *artifactpb.Stage) bool { return kind(s) != nil })
 }
 
-// operations are those that the keyword is about.
-func (x *context) operations() []*operation {
-	var ops []*operation
-	for _, u := range x.users {
-		if u.op != nil {
-			ops = append(ops, u.op)
-		}
-	}
-	return ops
-}
-
 // without are the operations that do not have a key of their own, so that their
 // path's or the API's counts.
 func (x *context) without(keys ...string) []*operation {
 	has := func(n *tree.Node, k string) bool { m := n.Get(k); return m != nil && m.Kind != tree.Null }
-	return slices.DeleteFunc(x.operations(), func(op *operation) bool {
+	return slices.DeleteFunc(slices.Clone(x.ops), func(op *operation) bool {
 		return slices.ContainsFunc(keys, func(k string) bool { return has(op.node, k) || x.kind == "Root" && has(op.item, k) })
 	})
 }
@@ -328,7 +321,7 @@ func (d *document) method(op *operation, key string) verdict {
 
 // method is the verdict where the path item is a component.
 func method(x *context) verdict {
-	for _, op := range x.operations() {
+	for _, op := range x.ops {
 		if op.node == x.value {
 			return x.document.method(op, x.key)
 		}
@@ -464,10 +457,10 @@ func (d *document) security(list *tree.Node, op *operation) verdict {
 }
 
 func operationSecurity(x *context) verdict {
-	if len(x.operations()) == 0 {
+	if len(x.ops) == 0 {
 		return documented("the operation is not routed")
 	}
-	return x.document.security(x.value, x.operations()[0])
+	return x.document.security(x.value, x.ops[0])
 }
 
 func rootSecurity(x *context) verdict {
@@ -492,13 +485,13 @@ func rootSecurity(x *context) verdict {
 func scheme(x *context) verdict {
 	f := x.feature()
 	switch {
-	case len(x.users) == 0:
+	case len(x.ops) == 0:
 		return documented("no operation asks for it")
 	case !f.Enforced():
 		return refused("nobody gets in by it: " + strings.TrimPrefix(f.Instead(), "carried: "))
 	}
 	name := x.place.Name()
-	for _, op := range x.operations() {
+	for _, op := range x.ops {
 		if x.accepts(op, name) {
 			return enforced("callers are checked by it")
 		}
@@ -537,7 +530,7 @@ func (x *context) feature() compile.Feature {
 // clusters are those that operations call.
 func (x *context) clusters(sandbox bool) []*artifactpb.Cluster {
 	var list []*artifactpb.Cluster
-	for _, op := range x.operations() {
+	for _, op := range x.ops {
 		i := op.pb.GetProductionCluster()
 		if sandbox {
 			i = op.pb.GetSandboxCluster()
@@ -718,7 +711,7 @@ func cors(x *context) verdict {
 	if x.api.GetCors() == nil {
 		return documented("it is switched off")
 	}
-	for _, op := range x.operations() {
+	for _, op := range x.ops {
 		if hasStage(op, (*artifactpb.Stage).GetCors) {
 			return enforced("")
 		}
@@ -738,7 +731,7 @@ func tier(x *context) verdict {
 	if x.key != first && x.node.Get(first) != nil {
 		return documented(first + " takes its place")
 	}
-	ops := x.operations()
+	ops := x.ops
 	if x.kind != "Operation" {
 		if ops = x.without(first, "x-throttling-tier"); len(ops) == 0 {
 			return documented(everyOther)
@@ -756,7 +749,7 @@ func tier(x *context) verdict {
 }
 
 func interceptor(x *context) verdict {
-	for _, op := range x.operations() {
+	for _, op := range x.ops {
 		if hasStage(op, (*artifactpb.Stage).GetIntercept) {
 			return enforced("")
 		}
@@ -764,7 +757,7 @@ func interceptor(x *context) verdict {
 	if !compile.Interceptors.Enforced() {
 		return lacking(compile.Interceptors, verdict{})
 	}
-	for _, op := range x.operations() {
+	for _, op := range x.ops {
 		for _, i := range slices.Concat(op.pb.GetRequestInterceptors(), op.pb.GetResponseInterceptors()) {
 			if all := x.artifact.GetInterceptors(); int(i) < len(all) && all[i].GetName() == x.value.Text {
 				return enforced("")
@@ -775,7 +768,7 @@ func interceptor(x *context) verdict {
 }
 
 func disable(x *context) verdict {
-	ops := x.operations()
+	ops := x.ops
 	if x.kind == "Root" {
 		if ops = x.without(x.key); len(ops) == 0 {
 			return documented(everyOther)
@@ -795,7 +788,7 @@ func applicationSecurity(x *context) verdict {
 	if types == nil || len(types.Items) == 0 {
 		return documented("it names no security-types")
 	}
-	ops := x.operations()
+	ops := x.ops
 	if x.kind == "Root" {
 		if ops = x.without(x.key, "security"); len(ops) == 0 {
 			return documented(everyOther)
@@ -822,7 +815,7 @@ func applicationSecurity(x *context) verdict {
 }
 
 func scopeExtension(x *context) verdict {
-	for _, op := range x.operations() {
+	for _, op := range x.ops {
 		for _, alt := range op.pb.GetSecurity().GetAlternatives() {
 			for _, r := range alt.GetRequirements() {
 				if slices.Contains(r.GetScopes(), x.value.Text) {
@@ -838,7 +831,7 @@ func authType(x *context) verdict {
 	if x.value.Text != "None" {
 		return documented("only None has a meaning")
 	}
-	for _, op := range x.operations() {
+	for _, op := range x.ops {
 		if op.pb.GetSecurity().GetDisabled() {
 			return enforced("anyone may call")
 		}
