@@ -181,9 +181,13 @@ func (d *document) everywhere(root *tree.Node) {
 				return true
 			},
 			Leave: func(string, *tree.Node) { d.pop() },
-			Member: func(_ string, n *tree.Node, i int, _ *spec.Place) {
-				if spec.IsExtension(n.Keys[i].Name) {
+			Member: func(_ string, n *tree.Node, i int, p *spec.Place) {
+				name := n.Keys[i].Name
+				if spec.IsExtension(name) {
 					d.hidden(n.Items[i])
+				}
+				if strings.HasPrefix(name, "x-micro-gw-") && name != ignoreKey {
+					d.report("lint-ignore", n.KeyAt(i, p.String()), diag.DidYouMean(name, []string{ignoreKey}), "unknown extension %q", name)
 				}
 			},
 			Ref: func(kind string, n *tree.Node, _ *spec.Place) {
