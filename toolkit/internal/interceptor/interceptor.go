@@ -150,11 +150,18 @@ func (l *Library) Add(file string, data []byte) error {
 	return nil
 }
 
-// maxClasses bounds what is remembered of one JAR.
-const maxClasses = 500_000
+// What is read of one JAR is its directory; these bound it.
+const (
+	maxJAR     = 1 << 30
+	maxClasses = 500_000
+)
 
 // AddJAR adds the classes of a JAR in the lib folder.
 func (l *Library) AddJAR(file string, r io.ReaderAt, size int64) error {
+	if size > maxJAR {
+		l.broken = true
+		return fmt.Errorf("the JAR is larger than %d MiB", maxJAR>>20)
+	}
 	z, err := zip.NewReader(r, size)
 	if err != nil {
 		l.broken = true

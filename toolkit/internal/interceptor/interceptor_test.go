@@ -125,6 +125,12 @@ func TestJAR(t *testing.T) {
 	if err := l.AddJAR("lib/c.jar", strings.NewReader("PK"), 2); err == nil {
 		t.Error("two bytes are a JAR")
 	}
+	if err := l.AddJAR("lib/d.jar", bytes.NewReader(b.Bytes()), 1<<40); err == nil || !strings.Contains(err.Error(), "larger than") {
+		t.Errorf("a JAR without end: %v", err)
+	}
+	if !l.Incomplete() {
+		t.Error("nothing is missing")
+	}
 }
 
 // A module is whoever's; a name that comes out of one stands in it.

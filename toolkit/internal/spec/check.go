@@ -378,9 +378,8 @@ func (c *checker) object(n *tree.Node, o *object, p *place, f *file) {
 // unknown reports a key that the standard does not know. It is a warning, since
 // it changes nothing, unless a route would be missing without anyone noticing.
 func (c *checker) unknown(o *object, name string, at diag.At) {
-	near := diag.Nearest(name, o.names)
 	if o.name == "PathItem" {
-		lower := strings.ToLower(name)
+		near, lower := diag.Nearest(name, o.names), strings.ToLower(name)
 		if o.keys[lower] != nil {
 			near = lower
 		}
@@ -393,15 +392,12 @@ func (c *checker) unknown(o *object, name string, at diag.At) {
 			return
 		}
 	}
-	hint := ""
-	if near != "" {
-		hint = fmt.Sprintf("did you mean %q?", near)
-	}
 	if o.name == "Operation" && name == "$ref" {
 		// Its security, endpoints and limits would be lost without a trace.
 		c.diags.ErrorHint(at, "refer to the whole path item instead", "an operation cannot be a $ref")
 		return
 	}
+	hint := c.files.spell.DidYouMean(name, func() []string { return o.names })
 	c.again(o.name, name, fmt.Sprintf("%s does not know the key %q here: it is ignored", c.version, name), func() diag.At { return at }, hint)
 }
 

@@ -363,6 +363,9 @@ func (c *checker) scheme(n *tree.Node, s *SecurityScheme) {
 	typ := text("type")
 	s.Type = typ
 	if !slices.Contains(known, typ) {
+		// There will be no artifact; whatever refers to it shall not be called
+		// something that cannot be checked on top of that.
+		s.Kind = OAuth2
 		if typ == "" {
 			c.diags.Errorf(at("type"), `the security scheme lacks "type": one of %s`, strings.Join(known, ", "))
 		} else {
@@ -408,6 +411,7 @@ func (c *checker) scheme(n *tree.Node, s *SecurityScheme) {
 	case "http":
 		switch scheme := strings.ToLower(text("scheme")); scheme {
 		case "":
+			s.Kind = OAuth2 // as above
 			c.diags.Errorf(at("scheme"), `the http security scheme lacks "scheme": bearer or basic`)
 		case "bearer", "jwt":
 			s.Kind = Bearer
