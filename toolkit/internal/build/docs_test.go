@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/microgw/microgw/toolkit/internal/build"
+	"github.com/microgw/microgw/toolkit/internal/compile"
 )
 
 // Every example of docs/extensions.md, put into a definition that lacks nothing
@@ -60,6 +61,47 @@ func TestDocumentedExtensions(t *testing.T) {
 				t.Errorf("no example has %s", name)
 			}
 		}
+	}
+}
+
+// The page says carried of what this version does not enforce, and of nothing
+// else that it might.
+func TestDocumentedVersion(t *testing.T) {
+	text, err := os.ReadFile("../../../docs/extensions.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	features := map[string]compile.Feature{
+		"x-wso2-throttling-tier":     compile.Throttling,
+		"x-throttling-tier":          compile.Throttling,
+		"x-wso2-request-interceptor": compile.Interceptors,
+		"x-wso2-cors":                compile.CORS,
+		"x-wso2-response-cache":      compile.ResponseCaching,
+		"x-wso2-mutual-ssl":          compile.MutualTLS,
+	}
+	found := 0
+	for _, line := range strings.Split(string(text), "\n") {
+		cells := strings.Split(line, "|")
+		if len(cells) != 8 {
+			continue
+		}
+		_, name, _ := strings.Cut(cells[1], "`")
+		name, _, _ = strings.Cut(name, "`")
+		f, listed := features[name]
+		if !listed {
+			continue
+		}
+		found++
+		want := "enforced"
+		if !f.Enforced() {
+			want = "carried"
+		}
+		if got := strings.TrimSpace(cells[6]); got != want {
+			t.Errorf("%s: the page says %s, this version has it %s", name, got, want)
+		}
+	}
+	if found != len(features) {
+		t.Errorf("%d of %d extensions are in the table", found, len(features))
 	}
 }
 
