@@ -75,12 +75,31 @@ func (s *Set) hashes(id []byte) (uint64, uint64) {
 	return maphash.Bytes(s.seeds[0], id) | 1, maphash.Bytes(s.seeds[1], id) & math.MaxUint32 << 32
 }
 
+// Key returns what Revoked is asked with. Making it is most of a look-up, so
+// whoever asks of one id again and again keeps it.
+func (s *Set) Key(id []byte) [2]uint64 {
+	if len(id) == 0 {
+		return [2]uint64{}
+	}
+	first, second := s.hashes(id)
+	return [2]uint64{first, second}
+}
+
 // Has reports whether the id is revoked. It takes no lock and allocates nothing.
 func (s *Set) Has(id []byte, now time.Time) bool {
 	if s.length.Load() == 0 || len(id) == 0 {
 		return false
 	}
-	first, second := s.hashes(id)
+	return s.Revoked(s.Key(id), now.UnixMilli())
+}
+
+// Revoked is Has for the id that the key was made of; now is in milliseconds
+// since 1970.
+func (s *Set) Revoked(key [2]uint64, now int64) bool {
+	if s.length.Load() == 0 || key[0] == 0 {
+		return false
+	}
+	first, second := key[0], key[1]
 	t := s.shards[first>>(64-6)].table.Load()
 	for i := first >> 1 & t.mask; ; i = (i + 1) & t.mask {
 		e := &t.entries[i]
@@ -89,7 +108,7 @@ func (s *Set) Has(id []byte, now time.Time) bool {
 			return false
 		case first:
 			if w := e.second.Load(); w>>32<<32 == second {
-				return now.Unix() < s.start+int64(w&math.MaxUint32)
+				return now/1000 < s.start+int64(w&math.MaxUint32)
 			}
 		}
 	}

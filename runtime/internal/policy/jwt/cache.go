@@ -39,6 +39,7 @@ type verified struct {
 	sum       uint64
 	token     string
 	principal exchange.Principal
+	names     names
 	dates     dates
 	leeway    int64
 	key       *keys.Key

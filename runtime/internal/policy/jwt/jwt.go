@@ -11,6 +11,8 @@
 //     its key is still one of the issuer's, are looked at on each request. A
 //     refused token is not remembered; it is refused as early as it can be, and
 //     a signature is only checked once everything else is in order.
+//   - Revoked tokens are refused from the next request on, remembered or not, by
+//     any of the names that they can be revoked by (see Revocations).
 //   - exp is mandatory, iat may not lie in the future, and dates may have a
 //     fraction.
 //   - The client learns that its credentials are not valid and no more. Which
@@ -52,6 +54,7 @@ type Issuer struct {
 type Options struct {
 	Issuers []Issuer
 	Cache   CacheOptions
+	Revoked Revocations      // nil: nothing is revoked
 	Now     func() time.Time // nil: time.Now
 }
 
@@ -59,12 +62,13 @@ type Options struct {
 type Verifier struct {
 	issuers map[string]*Issuer
 	cache   *cache           // nil if disabled
+	revoked Revocations      // nil: nothing is
 	now     func() time.Time // nil: the request's own time, or time.Now
 }
 
 // New checks the options.
 func New(o Options) (*Verifier, error) {
-	v := &Verifier{issuers: map[string]*Issuer{}, now: o.Now}
+	v := &Verifier{issuers: map[string]*Issuer{}, revoked: o.Revoked, now: o.Now}
 	for _, is := range o.Issuers {
 		switch {
 		case is.Issuer == "":
@@ -172,6 +176,9 @@ func (v *Verifier) judge(token []byte, now int64) (*exchange.Principal, error) {
 				v.cache.drop(e)
 				return nil, fault.InvalidCredentials.Because(err)
 			}
+			if v.revoked != nil && v.isRevoked(e, now) {
+				return nil, errRevoked
+			}
 			return &e.principal, nil
 		}
 	}
@@ -185,6 +192,9 @@ func (v *Verifier) judge(token []byte, now int64) (*exchange.Principal, error) {
 	if v.cache != nil {
 		e.sum, e.token = sum, string(token)
 		v.cache.put(e, now)
+	}
+	if v.revoked != nil && v.isRevoked(e, now) {
+		return nil, errRevoked
 	}
 	return &e.principal, nil
 }
@@ -238,6 +248,9 @@ func (v *Verifier) verify(token []byte, now int64) (*verified, error) {
 	}
 	if err := c.principal(&e.principal, is.ConsumerKeyClaim, t.Payload); err != nil {
 		return nil, fmt.Errorf("claims: %w", err)
+	}
+	if v.revoked != nil {
+		e.names = namesOf(v.revoked, token, t, e.principal.TokenID)
 	}
 	return e, nil
 }

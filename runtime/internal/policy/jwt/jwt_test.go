@@ -598,7 +598,7 @@ func TestConcurrent(t *testing.T) {
 // The second request with a token allocates nothing.
 func TestHitAllocatesNothing(t *testing.T) {
 	c := newClock()
-	stage := newVerifier(t, c, nil).Bearer("Authorization", true).Request
+	stage := newVerifier(t, c, func(o *jwt.Options) { o.Revoked = revoked{"x": true} }).Bearer("Authorization", true).Request
 	name, value := []byte("Authorization"), []byte("Bearer "+sign(keyA(), "RS256", nil, c.claims(nil)))
 	x := &exchange.Exchange{}
 	run := func() {
