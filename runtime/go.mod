@@ -3,10 +3,13 @@ module github.com/microgw/microgw/runtime
 go 1.26.0
 
 require (
+	github.com/Azure/go-amqp v1.7.0
+	github.com/go-stomp/stomp/v3 v3.1.5
 	github.com/golang-jwt/jwt/v5 v5.3.1
 	github.com/microgw/microgw/pkg v0.0.0
 	github.com/microgw/microgw/schema v0.0.0
 	github.com/pelletier/go-toml/v2 v2.4.3
+	github.com/rabbitmq/amqp091-go v1.16.0
 	github.com/rogpeppe/go-internal v1.16.0
 	github.com/santhosh-tekuri/jsonschema/v6 v6.0.3
 	golang.org/x/crypto v0.58.0

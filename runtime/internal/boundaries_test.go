@@ -41,6 +41,29 @@ func TestBoundaries(t *testing.T) {
 		},
 		{
 			In:     root + "runtime/...",
+			Import: []string{"github.com/go-stomp/stomp/..."},
+			Except: []string{internal + "revocation/broker/stomp"},
+			Reason: "STOMP is spoken by revocation/broker/stomp",
+		},
+		{
+			In:     root + "runtime/...",
+			Import: []string{"github.com/rabbitmq/amqp091-go/..."},
+			Except: []string{internal + "revocation/broker/amqp091"},
+			Reason: "AMQP 0-9-1 is spoken by revocation/broker/amqp091",
+		},
+		{
+			In:     root + "runtime/...",
+			Import: []string{"github.com/Azure/go-amqp/..."},
+			Except: []string{internal + "revocation/broker/amqp10"},
+			Reason: "AMQP 1.0 is spoken by revocation/broker/amqp10",
+		},
+		{
+			In:     internal + "policy/...",
+			Import: []string{internal + "revocation/..."},
+			Reason: "what knows of revoked tokens is handed to a policy, which asks no broker",
+		},
+		{
+			In:     root + "runtime/...",
 			Import: []string{"golang.org/x/crypto/..."},
 			Except: []string{internal + "policy/basic"},
 			Reason: "passwords are hashed by policy/basic; everything else is in the standard library",

@@ -41,6 +41,8 @@ type State struct {
 	Started     time.Time
 	// LogLinesDropped is the access log lines that could not be written.
 	LogLinesDropped uint64
+	// Revocations is how the gateway learns of revoked tokens; nil if it does not.
+	Revocations *Revocations
 	// Refused says why the last attempt to load another artifact failed, "" if
 	// it did not.
 	Refused string
@@ -69,6 +71,27 @@ type Listener struct {
 type KeySet struct {
 	Issuer string `json:"issuer"`
 	Loaded bool   `json:"loaded"`
+}
+
+// Revocations is what is known of revoked tokens.
+type Revocations struct {
+	Entries int                `json:"entries"`
+	Lost    int64              `json:"lost_for_want_of_room"`
+	Sources []RevocationSource `json:"sources"`
+}
+
+// RevocationSource is whom the gateway learns it from.
+type RevocationSource struct {
+	Kind      string    `json:"kind"` // "realtime" or "persistent"
+	Source    string    `json:"source"`
+	Connected bool      `json:"connected"`
+	Since     time.Time `json:"since"`
+	Error     string    `json:"error,omitempty"`
+	Messages  int64     `json:"messages_total"`
+	// LastMessageAge is in seconds, as SnapshotAge is: how old the file is that was
+	// read because the source was not there.
+	LastMessageAge *float64 `json:"last_message_age_seconds"`
+	SnapshotAge    *float64 `json:"snapshot_age_seconds,omitempty"`
 }
 
 // Route is one operation as served.
@@ -122,6 +145,8 @@ type readiness struct {
 	Development bool       `json:"development"`
 	Listeners   []Listener `json:"listeners"`
 	KeySets     []KeySet   `json:"key_sets"`
+	// Only where tokens are looked up.
+	Revocations *Revocations `json:"revocations,omitempty"`
 }
 
 // ready decides whether traffic should come here. Keys that were never loaded
@@ -133,6 +158,7 @@ func (h *handler) ready(w http.ResponseWriter, _ *http.Request) {
 	r := readiness{
 		Status: "ready", Reasons: []string{}, Warnings: []string{}, Development: s.Development,
 		Listeners: orEmpty(s.Listeners), KeySets: orEmpty(s.KeySets),
+		Revocations: s.Revocations,
 	}
 	if s.Artifact == nil {
 		r.Reasons = append(r.Reasons, "no artifact is loaded")
@@ -155,6 +181,22 @@ func (h *handler) ready(w http.ResponseWriter, _ *http.Request) {
 		r.Reasons = append(r.Reasons, missing...)
 	} else {
 		r.Warnings = append(r.Warnings, missing...)
+	}
+	// Without them a gateway serves all the same: away, it would lock everybody out
+	// to keep out a few.
+	if s.Revocations != nil {
+		for _, o := range s.Revocations.Sources {
+			if !o.Connected {
+				w := fmt.Sprintf("revoked tokens are not learnt from %s (%s): %s", o.Source, o.Kind, o.Error)
+				if o.SnapshotAge != nil {
+					w += fmt.Sprintf("; those of a file of %s ago are known", time.Duration(*o.SnapshotAge*float64(time.Second)).Round(time.Second))
+				}
+				r.Warnings = append(r.Warnings, w)
+			}
+		}
+		if s.Revocations.Lost > 0 {
+			r.Warnings = append(r.Warnings, fmt.Sprintf("%d revoked tokens are let in for want of room: raise tokenRevocationConfig.capacity", s.Revocations.Lost))
+		}
 	}
 	if s.Draining {
 		r.Reasons = append(r.Reasons, "the gateway is shutting down")

@@ -79,6 +79,16 @@ func TestReady(t *testing.T) {
 			[]string{"development mode: tokens signed with the project's development key, if it has one, are accepted"}},
 		{"artifact refused", func(s *admin.State) { s.Refused = "x.mgw: truncated" }, 200, nil,
 			[]string{"an artifact was refused, the one before it is served: x.mgw: truncated"}},
+		{"revocation", func(s *admin.State) {
+			s.Revocations = &admin.Revocations{Sources: []admin.RevocationSource{{Kind: "realtime", Source: "STOMP on b:1", Connected: true}}}
+		}, 200, nil, nil},
+		{"no revocation", func(s *admin.State) {
+			old := 90.2
+			s.Revocations = &admin.Revocations{Lost: 2, Sources: []admin.RevocationSource{
+				{Kind: "realtime", Source: "STOMP on b:1", Error: "refused"}, {Kind: "persistent", Source: "etcd", Error: "gone", SnapshotAge: &old}}}
+		}, 200, nil, []string{"revoked tokens are not learnt from STOMP on b:1 (realtime): refused",
+			"revoked tokens are not learnt from etcd (persistent): gone; those of a file of 1m30s ago are known",
+			"2 revoked tokens are let in for want of room: raise tokenRevocationConfig.capacity"}},
 		{"disk full", func(s *admin.State) { s.LogLinesDropped = 3 }, 200, nil, []string{"3 access log lines could not be written"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

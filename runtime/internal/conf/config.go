@@ -36,6 +36,7 @@ type Config struct {
 	Mutual     Mutual
 	Users      []User // by name
 	TokenCache TokenCache
+	Revocation Revocation
 	Server     Server
 	Shutdown   Shutdown
 	Log        Log
@@ -245,9 +246,14 @@ func Default() *Config {
 		},
 		Auth:       Auth{Header: "Authorization", RemoveHeader: true},
 		TokenCache: TokenCache{Enabled: true, Expiry: 15 * time.Minute, Capacity: 10000},
-		Server:     Server{TimestampSkew: 5 * time.Second},
-		Shutdown:   Shutdown{Grace: 20 * time.Second},
-		Log:        Log{Level: slog.LevelInfo, Format: "text"},
-		AccessLog:  AccessLog{Enabled: true, Path: Standard, Format: "combined"},
+		Revocation: Revocation{
+			Capacity:   1_000_000,
+			Realtime:   Realtime{Topic: "tokenRevocation", Retention: 24 * time.Hour},
+			Persistent: Persistent{UseDefault: true, Type: "etcd", Hostname: "https://localhost:2379/v2/keys/jti/"},
+		},
+		Server:    Server{TimestampSkew: 5 * time.Second},
+		Shutdown:  Shutdown{Grace: 20 * time.Second},
+		Log:       Log{Level: slog.LevelInfo, Format: "text"},
+		AccessLog: AccessLog{Enabled: true, Path: Standard, Format: "combined"},
 	}
 }

@@ -65,12 +65,13 @@ func TestJSONSchemaMistakes(t *testing.T) {
 		"date",          // which JSON has for a string
 		"host bits", "weak ciphers",
 		// What is in the folder or the environment.
-		"key that verifies", "no conf's file", "folder", "no variable", "no file", "secret in the wrong place", "WSO2's encryption", "revocation by reference",
+		"key that verifies", "no conf's file", "folder", "no variable", "no file", "secret in the wrong place", "WSO2's encryption",
 		// What is together.
 		"certificate without its key", "key without its certificate", "password without store", "two identities", "one port twice",
 		"admin's port", "no port", "more idle than allowed", "set twice by two names", "issuer without a key", "issuer without a name",
 		"alias without a store", "two keys", "algorithm beside a key set", "one issuer twice", "the development issuer", "development by file",
 		"user without a password", "client certificates", "client certificates by list",
+		"revocation without a broker", "revocation from an extension", "revocation from another extension", "revocation from nowhere",
 	}
 	seen := 0
 	for _, tt := range mistakes() {

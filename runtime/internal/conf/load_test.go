@@ -135,7 +135,14 @@ func TestEveryKey(t *testing.T) {
 		"jwtTokenConfig.audience": "a", "jwtTokenConfig.certificateAlias": "x", "jwtTokenConfig.jwksURL": "https://i.example/jwks", "jwtTokenConfig.issuer": "i",
 		"jwtTokenConfig.consumerKeyClaim": "azp", "jwtTokenConfig.algorithm": "PS256",
 		"b7a.users.somebody.password": sha256OfSecret, "b7a.users.somebody.scopes": "read,write",
-		"artifact.verifyKeys":             "store.p12",
+		"artifact.verifyKeys": "store.p12",
+		"tokenRevocationConfig.realtime.enableRealtimeMessageRetrieval": "true", "tokenRevocationConfig.realtime.jmsConnectionTopic": "t",
+		"tokenRevocationConfig.realtime.jmsConnectioninitialContextFactory": "c", "tokenRevocationConfig.realtime.jmsConnectionProviderUrl": "tcp://b:1",
+		"tokenRevocationConfig.realtime.jmsConnectionUsername": "u", "tokenRevocationConfig.realtime.jmsConnectionPassword": "p",
+		"tokenRevocationConfig.realtime.retention": "5h", "tokenRevocationConfig.persistent.enablePersistentStorageRetrieval": "true",
+		"tokenRevocationConfig.persistent.useDefault": "false", "tokenRevocationConfig.persistent.type": "default",
+		"tokenRevocationConfig.persistent.hostname": "a:1,https://b/x", "tokenRevocationConfig.persistent.endpointURL": "https://h/x",
+		"tokenRevocationConfig.persistent.username": "u", "tokenRevocationConfig.persistent.password": "p",
 		"mutualSSLConfig.sslVerifyClient": "require", "mutualSSLConfig.upstreamHeader": "Client-Cert", "mutualSSLConfig.api.certificates.aliasList": "a,b", "mutualSSLConfig.api.certificates.name": "Pets", "mutualSSLConfig.api.certificates.version": "v1",
 	}
 	for _, name := range conf.Names() {
@@ -167,6 +174,8 @@ func TestEveryKey(t *testing.T) {
 		case strings.HasSuffix(name, "authoritiesFile"), strings.HasSuffix(name, "crlFile"), strings.HasSuffix(name, "upstreamHeader"), strings.HasSuffix(name, "sslVerifyClient"):
 			beside["mutualSSLConfig.sslVerifyClient"] = "optional"
 			beside["listenerConfig.trustStorePath"] = "store.p12"
+		case strings.HasSuffix(name, "enableRealtimeMessageRetrieval"):
+			beside["tokenRevocationConfig.realtime.jmsConnectionProviderUrl"] = "tcp://b:1"
 		case strings.HasPrefix(name, "b7a.users."):
 			beside["b7a.users.somebody.password"] = sha256OfSecret
 		case strings.HasPrefix(name, "jwtTokenConfig."):

@@ -16,6 +16,7 @@ func (l *loader) checkTogether() {
 	l.checkPorts()
 	l.checkUpstream()
 	l.checkMutual()
+	l.checkRevocation()
 	for _, check := range l.rowChecks {
 		check()
 	}

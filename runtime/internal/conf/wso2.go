@@ -27,7 +27,6 @@ const (
 	noOpaque       = "opaque tokens are not supported by this version; let the issuer give out JWTs and name it under [[jwtTokenConfig]]"
 	noTokenProxy   = "the key manager's /token and its like are not passed on; let clients call it"
 	noThrottle     = "throttling is not enforced by this version"
-	noRevocation   = "revoked tokens are not looked up by this version"
 	noAnalytics    = "usage is not reported by this version; the access log can be"
 	noHTTP2        = "HTTP/2 is not supported by this version; HTTP/1.1 is spoken"
 	noClientHeader = "certificates are taken from the TLS connection only, not from a header that a load balancer adds"
@@ -138,13 +137,6 @@ var unusedKeys = func() []unused {
 		"socketTimeoutMS", "maxPoolSize", "keepAliveTimeInPool", "reconnectionInterval", "maxTransportPoolSize", "maxIdleConnections",
 		"evictionTimePeriod", "minIdleTimeInPool", "secureMaxIdleTransportPoolSize", "secureMaxIdleConnections",
 		"secureEvictionTimePeriod", "secureMinIdleTimeInPool")
-
-	const open = "is not supported by this version: revoked tokens would be let in"
-	refuse("3.0", noRevocation, "tokenRevocationConfig.realtime.enableRealtimeMessageRetrieval", open, "false")
-	add("3.0", noRevocation, "tokenRevocationConfig.realtime.", append([]string{"jmsConnectionTopic"}, broker...)...)
-	refuse("3.0", noRevocation, "tokenRevocationConfig.persistent.enablePersistentStorageRetrieval", open, "false")
-	add("3.0", noRevocation, "tokenRevocationConfig.persistent.", "useDefault", "hostname", "username", "password")
-	add("3.2", noRevocation, "tokenRevocationConfig.persistent.", "type", "endpointURL")
 
 	add("3.1", noAPIKey, "apikey.tokenConfigs.", "issuer", "audience", "certificateAlias", "validateAllowedAPIs")
 	add("3.1", noAPIKey, "apikey.issuer.tokenConfig.", "enabled", "keyStorePath", "keyStorePassword", "issuer", "audience",

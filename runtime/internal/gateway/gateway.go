@@ -103,8 +103,9 @@ type gateway struct {
 	access   *telemetry.AccessLog // nil if it is off
 	counters *telemetry.Counters
 	issuers  *issuers
-	users    basic.Users // nil: nobody
-	clients  *clients    // nil: they are not asked for certificates
+	users    basic.Users  // nil: nobody
+	clients  *clients     // nil: they are not asked for certificates
+	revoked  *revocations // nil: tokens are not looked up
 	dog      *watchdog.Dog
 	engine   *engine.Engine
 	server   *http1.Server
@@ -139,6 +140,10 @@ func build(o Options, toServe bool) (_ *gateway, err error) {
 	if g.issuers, err = newIssuers(g.cfg, g.log); err != nil {
 		return nil, err
 	}
+	if g.revoked, err = newRevocations(g.cfg, g.issuers.trusted, g.log); err != nil {
+		return nil, err
+	}
+	g.issuers.revoked = g.revoked.set()
 	if g.users, err = newUsers(g.cfg.Users); err != nil {
 		return nil, err
 	}
@@ -241,16 +246,20 @@ func (g *gateway) warningsOf(s *serving) (w []string) {
 
 // run binds the ports, serves, and stops.
 func (g *gateway) run(ctx context.Context) (err error) {
-	api, adminListener, err := listenAll(g.cfg)
-	if err != nil {
-		return err
-	}
-
 	// Everything that is started below ends before run returns.
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+
+	if g.revoked != nil {
+		wg.Go(func() { g.revoked.run(ctx) })
+		g.revoked.await(ctx)
+	}
+	api, adminListener, err := listenAll(g.cfg)
+	if err != nil {
+		return err
+	}
 
 	failed := make(chan error, len(api)+1)
 	addresses := Addresses{}

@@ -12,6 +12,7 @@ import (
 	"github.com/microgw/microgw/runtime/internal/conf"
 	"github.com/microgw/microgw/runtime/internal/keys"
 	"github.com/microgw/microgw/runtime/internal/policy/jwt"
+	"github.com/microgw/microgw/runtime/internal/revocation"
 )
 
 // issuers is whose tokens are accepted. The key sets live as long as the
@@ -24,6 +25,7 @@ type issuers struct {
 	trusted *x509.CertPool // the system's and those of the trust store; nil: the system's
 	list    []jwt.Issuer
 	remotes []remote
+	revoked *revocation.Set // nil: tokens are not looked up
 
 	// A verifier remembers tokens. It is kept for as long as the development
 	// key stays the same, so that a swap does not make every token new.
@@ -123,10 +125,14 @@ func (is *issuers) with(developmentKey []byte) (*jwt.Verifier, error) {
 			Issuer: conf.DevelopmentIssuer, Audience: []string{conf.DevelopmentAudience}, Keys: set, Leeway: is.cfg.Server.TimestampSkew,
 		})
 	}
-	v, err := jwt.New(jwt.Options{
+	o := jwt.Options{
 		Issuers: list,
 		Cache:   jwt.CacheOptions{Disabled: !is.cfg.TokenCache.Enabled, Entries: is.cfg.TokenCache.Capacity, Expiry: is.cfg.TokenCache.Expiry},
-	})
+	}
+	if is.revoked != nil {
+		o.Revoked = is.revoked
+	}
+	v, err := jwt.New(o)
 	if err != nil {
 		return nil, err
 	}

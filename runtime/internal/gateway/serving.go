@@ -192,6 +192,7 @@ func plural(n int, word string) string {
 func (g *gateway) State() admin.State {
 	s := admin.State{
 		KeySets: g.issuers.state(), Draining: g.draining.Load(), Development: g.cfg.Development, Started: g.started.UTC(),
+		Revocations: g.revoked.state(),
 	}
 	if now := g.serving.Load(); now != nil {
 		identity := now.identity
@@ -237,6 +238,9 @@ func (g *gateway) newEngine() *engine.Engine {
 		if now-last >= int64(time.Second) {
 			last = now
 			e.Table().Sweep(now)
+			if g.revoked != nil {
+				g.revoked.sweep()
+			}
 		}
 	})
 	return e

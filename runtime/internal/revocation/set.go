@@ -30,6 +30,7 @@ type Set struct {
 	start  int64 // seconds since 1970, what entries count from
 	limit  int
 	length atomic.Int64
+	hand   atomic.Uint32 // of SweepSome
 	shards [shardCount]shard
 }
 
@@ -159,16 +160,25 @@ func (s *Set) Add(id []byte, until, now time.Time) bool {
 // Sweep leaves out what has ended.
 func (s *Set) Sweep(now time.Time) {
 	for i := range s.shards {
-		h := &s.shards[i]
-		h.mu.Lock()
-		t := h.table.Load()
-		for j := range t.entries {
-			if e := &t.entries[j]; e.first.Load() != 0 && s.ended(e, now) {
-				s.rebuild(h, t, now)
-				break
-			}
+		s.sweep(&s.shards[i], now)
+	}
+}
+
+// SweepSome does a part of Sweep's work, for who must not take long; enough calls
+// do all of it.
+func (s *Set) SweepSome(now time.Time) {
+	s.sweep(&s.shards[s.hand.Add(1)%shardCount], now)
+}
+
+func (s *Set) sweep(h *shard, now time.Time) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	t := h.table.Load()
+	for j := range t.entries {
+		if e := &t.entries[j]; e.first.Load() != 0 && s.ended(e, now) {
+			s.rebuild(h, t, now)
+			return
 		}
-		h.mu.Unlock()
 	}
 }
 

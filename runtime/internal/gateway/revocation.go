@@ -1,0 +1,127 @@
+package gateway
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/microgw/microgw/runtime/internal/admin"
+	"github.com/microgw/microgw/runtime/internal/conf"
+	"github.com/microgw/microgw/runtime/internal/revocation"
+	"github.com/microgw/microgw/runtime/internal/revocation/broker"
+	"github.com/microgw/microgw/runtime/internal/revocation/broker/amqp091"
+	"github.com/microgw/microgw/runtime/internal/revocation/broker/amqp10"
+	"github.com/microgw/microgw/runtime/internal/revocation/broker/stomp"
+)
+
+// revocations is which tokens are revoked, and whom that is learnt from. Neither
+// a broker nor a store that is down keeps the gateway from starting, as in WSO2:
+// it would take all clients' access away to keep out a few. The log and /ready say
+// so.
+type revocations struct {
+	intake *revocation.Intake
+	broker *broker.Subscriber // nil: none
+}
+
+// newRevocations reads the conf; nobody is connected to. It returns nil if tokens
+// cannot be revoked.
+func newRevocations(c *conf.Config, roots *x509.CertPool, log *slog.Logger) (*revocations, error) {
+	r := &c.Revocation
+	if !r.Realtime.Enabled && !r.Persistent.Enabled {
+		return nil, nil
+	}
+	if r.Persistent.Enabled {
+		const key = "tokenRevocationConfig.persistent.enablePersistentStorageRetrieval"
+		return nil, fmt.Errorf("%s: %s: true is not supported by this version: revoked tokens would be let in", c.Source(key), key)
+	}
+	k := &revocations{intake: &revocation.Intake{Set: revocation.NewSet(r.Capacity, time.Now()), Retention: r.Realtime.Retention, Log: log}}
+	trust := &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}
+	if r.Realtime.Enabled {
+		var err error
+		k.broker, err = broker.New(broker.Options{
+			Factory: r.Realtime.Factory, URL: r.Realtime.URL.Reveal(), Username: r.Realtime.Username, Password: r.Realtime.Password.Reveal(),
+			Topic: r.Realtime.Topic, TLS: trust, Handle: k.intake.Message, Log: log,
+			Dials: map[broker.Dialect]broker.Dial{broker.STOMP: stomp.Dial, broker.AMQP091: amqp091.Dial, broker.AMQP10: amqp10.Dial},
+		})
+		if err != nil {
+			const key = "tokenRevocationConfig.realtime.jmsConnectionProviderUrl"
+			return nil, fmt.Errorf("%s: %s: %w", c.Source(key), key, err)
+		}
+	}
+	return k, nil
+}
+
+// set is what tokens are looked up in.
+func (k *revocations) set() *revocation.Set {
+	if k == nil {
+		return nil
+	}
+	return k.intake.Set
+}
+
+// run keeps up with what is revoked until ctx is done.
+func (k *revocations) run(ctx context.Context) {
+	var wg sync.WaitGroup
+	if k.broker != nil {
+		wg.Go(func() { k.broker.Run(ctx) })
+	}
+	wg.Wait()
+}
+
+// firstTry bounds how long the start waits for brokers and stores.
+const firstTry = 3 * time.Second
+
+// await waits until what is revoked is known or cannot be learnt just now: a
+// gateway that has just been started should not let in whom the one before it
+// kept out.
+func (k *revocations) await(ctx context.Context) {
+	t := time.NewTimer(firstTry)
+	defer t.Stop()
+	for _, tried := range k.tried() {
+		select {
+		case <-tried:
+		case <-t.C:
+			return
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func (k *revocations) tried() (all []<-chan struct{}) {
+	if k.broker != nil {
+		all = append(all, k.broker.Tried())
+	}
+	return all
+}
+
+// sweep is for the watchdog: what has ended makes room, a part at a time.
+func (k *revocations) sweep() { k.intake.Set.SweepSome(time.Now()) }
+
+// state is for /ready.
+func (k *revocations) state() *admin.Revocations {
+	if k == nil {
+		return nil
+	}
+	r := &admin.Revocations{Entries: k.intake.Set.Len(), Lost: k.intake.Full()}
+	if k.broker != nil {
+		s := k.broker.State()
+		r.Sources = append(r.Sources, admin.RevocationSource{
+			Kind: "realtime", Source: s.Source, Connected: s.Connected, Since: s.Since.UTC(), Error: s.Error, Messages: s.Messages, LastMessageAge: age(s.Last),
+		})
+	}
+	return r
+}
+
+// age is in seconds, nil if there is none.
+func age(t time.Time) *float64 {
+	if t.IsZero() {
+		return nil
+	}
+	seconds := time.Since(t).Round(time.Millisecond).Seconds()
+	return &seconds
+}

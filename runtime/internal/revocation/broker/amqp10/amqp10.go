@@ -1,0 +1,125 @@
+// Package amqp10 speaks AMQP 1.0 to brokers such as RabbitMQ with its plugin,
+// ActiveMQ, Artemis and Qpid.
+//
+// What a topic's address is differs from broker to broker, and the broker says
+// which one it is when the connection opens.
+package amqp10
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+
+	"github.com/Azure/go-amqp"
+
+	"github.com/microgw/microgw/runtime/internal/revocation/broker"
+	"github.com/microgw/microgw/runtime/internal/revocation/message"
+)
+
+const credit = 1000
+
+// Dial implements broker.Dial.
+func Dial(ctx context.Context, t broker.Target) (broker.Subscription, error) {
+	nc, err := broker.Connect(ctx, t)
+	if err != nil {
+		return nil, err
+	}
+	stop := context.AfterFunc(ctx, func() { _ = nc.Close() })
+	s, err := subscribe(ctx, nc, t)
+	if !stop() && err == nil {
+		err = ctx.Err()
+	}
+	if err != nil {
+		_ = nc.Close()
+		if ctx.Err() != nil {
+			err = errors.New("no answer in AMQP 1.0")
+		}
+		return nil, err
+	}
+	return s, nil
+}
+
+func subscribe(ctx context.Context, nc net.Conn, t broker.Target) (*subscription, error) {
+	sasl := amqp.SASLTypeAnonymous()
+	if t.Username != "" {
+		sasl = amqp.SASLTypePlain(t.Username, t.Password)
+	}
+	c, err := amqp.NewConn(ctx, nc, &amqp.ConnOptions{
+		HostName: t.Host, SASLType: sasl, IdleTimeout: 2 * broker.Heartbeat, MaxFrameSize: 128 << 10,
+	})
+	if err != nil {
+		return nil, err
+	}
+	session, err := c.NewSession(ctx, nil)
+	if err != nil {
+		return nil, err
+	}
+	address, capabilities := topic(c.Properties(), t.Topic)
+	r, err := session.NewReceiver(ctx, address, &amqp.ReceiverOptions{
+		Credit: credit, SettlementMode: amqp.ReceiverSettleModeFirst.Ptr(), RequestedSenderSettleMode: amqp.SenderSettleModeSettled.Ptr(),
+		SourceCapabilities: capabilities, MaxMessageSize: message.MaxBody,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("subscribe to %s: %w", address, err)
+	}
+	return &subscription{nc, r}, nil
+}
+
+// topic is the topic's address in the words of the broker.
+func topic(broker map[string]any, name string) (address string, capabilities []string) {
+	product, _ := broker["product"].(string)
+	switch p := strings.ToLower(product); {
+	case strings.Contains(p, "rabbitmq"):
+		return "/topic/" + name, nil
+	case strings.Contains(p, "activemq") && !strings.Contains(p, "artemis"):
+		return "topic://" + name, nil
+	}
+	return name, []string{"topic"} // the JMS mapping of AMQP 1.0
+}
+
+type subscription struct {
+	conn     net.Conn
+	receiver *amqp.Receiver
+}
+
+func (s *subscription) Receive(ctx context.Context) (message.Message, error) {
+	m, err := s.receiver.Receive(ctx, nil)
+	if err != nil {
+		return message.Message{}, err
+	}
+	if err := s.receiver.AcceptMessage(ctx, m); err != nil {
+		return message.Message{}, err
+	}
+	out := message.Message{Properties: m.ApplicationProperties}
+	if m.Properties != nil && m.Properties.ContentType != nil {
+		out.ContentType = *m.Properties.ContentType
+	}
+	switch v := m.Value.(type) {
+	case string:
+		out.Body = []byte(v)
+	case []byte:
+		out.Body = v
+	case map[string]any:
+		out.Map = v
+	case map[any]any:
+		out.Map = make(map[string]any, len(v))
+		for k, value := range v {
+			if name, ok := k.(string); ok {
+				out.Map[name] = value
+			}
+		}
+	}
+	for _, part := range m.Data {
+		if len(out.Body)+len(part) > message.MaxBody {
+			out.Body = append(out.Body, part...) // too large, which is for the reader to say
+			break
+		}
+		out.Body = append(out.Body, part...)
+	}
+	return out, nil
+}
+
+// Close hangs up.
+func (s *subscription) Close() { _ = s.conn.Close() }

@@ -1,0 +1,144 @@
+package realtest
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/go-stomp/stomp/v3"
+	"github.com/go-stomp/stomp/v3/frame"
+)
+
+const activeMQFactory = "org.apache.activemq.jndi.ActiveMQInitialContextFactory"
+
+// realtime is the conf of the article.
+func realtime(factory, url string) []string {
+	const p = "tokenRevocationConfig.realtime."
+	return []string{p + "enableRealtimeMessageRetrieval=true", p + "jmsConnectionTopic=tokenRevocation",
+		p + "jmsConnectioninitialContextFactory=" + factory, p + "jmsConnectionProviderUrl=" + url,
+		p + "jmsConnectionUsername=admin", p + "jmsConnectionPassword=admin"}
+}
+
+type publisher struct {
+	t *testing.T
+	c *stomp.Conn
+}
+
+func stompPublisher(t *testing.T) *publisher {
+	t.Helper()
+	c, err := stomp.Dial("tcp", activeMQ.address("stomp"), stomp.ConnOpt.Login("admin", "admin"), stomp.ConnOpt.HeartBeat(0, 0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.MustDisconnect() })
+	return &publisher{t, c}
+}
+
+// send publishes; with a transformation the broker makes a map message of the
+// body, else a text message.
+func (p *publisher) send(body string, header ...string) {
+	p.t.Helper()
+	options := []func(*frame.Frame) error{stomp.SendOpt.NoContentLength, stomp.SendOpt.Receipt}
+	for i := 0; i < len(header); i += 2 {
+		options = append(options, stomp.SendOpt.Header(header[i], header[i+1]))
+	}
+	if err := p.c.Send("/topic/tokenRevocation", "text/plain", []byte(body), options...); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+func mapXML(jti string) string {
+	return "<map><entry><string>revokedToken</string><string>" + jti + "</string></entry><entry><string>ttl</string><string>10000</string></entry></map>"
+}
+
+// The article's own conf, against a broker that speaks several protocols on its
+// port; every form of message; duplicates and garbage between them.
+func TestActiveMQ(t *testing.T) {
+	activeMQ.use(t)
+	set := realtime(activeMQFactory, "tcp://"+activeMQ.address("auto"))
+	a, b := start(t, set...), start(t, set...)
+	for _, g := range []*running{a, b} {
+		g.untilLogged(`level=INFO msg="\[TokenRevocationJMS\] \[-\] subscriber service for token revocation is started" topic=tokenRevocation broker=` + activeMQ.address("auto") + ` dialect=STOMP tls=false`)
+		g.untilReady(`"status": "ready"[^$]*"kind": "realtime"[^$]*"connected": true`)
+	}
+	p := stompPublisher(t)
+	garbage := func() {
+		p.send("<map><entry>")
+		p.send("{")
+		p.send("")
+		p.send("x\x01y")
+		p.send(mapXML(""), "transformation", "jms-map-xml")
+	}
+	for name, publish := range map[string]func(jti string){
+		"map from XML": func(jti string) { p.send(mapXML(jti), "transformation", "jms-map-xml") },
+		"map from JSON": func(jti string) {
+			p.send(`{"map":{"entry":[{"string":["revokedToken","`+jti+`"]},{"string":"ttl","long":10000}]}}`, "transformation", "jms-map-json")
+		},
+		"properties": func(jti string) { p.send("", "revokedToken", jti, "ttl", "10000") },
+		"text":       func(jti string) { p.send(jti) },
+		"form":       func(jti string) { p.send("revokedToken=" + jti + "&ttl=10000") },
+		"JSON": func(jti string) {
+			p.send(`{"revokedToken":"` + jti + `","expiryTime":` + fmt.Sprint(time.Now().Add(time.Hour).UnixMilli()) + `}`)
+		},
+		"twice":         func(jti string) { p.send(jti); p.send(jti) },
+		"after garbage": func(jti string) { garbage(); p.send(jti) },
+	} {
+		revokes(t, name, "secret-"+name, func() { publish("secret-" + name) }, a, b)
+	}
+	whole := token(t, "secret-whole")
+	p.send(whole)
+	until(t, "a whole token is revoked", func() bool { return a.status(whole) == 401 })
+
+	var took []time.Duration
+	for i := range 40 {
+		jti := fmt.Sprintf("secret-%d", i)
+		took = append(took, revokes(t, jti, jti, func() { p.send(jti) }, a, b))
+	}
+	percentile99(t, took)
+	a.untilLogged(`level=WARN msg="\[TokenRevocationJMS\] \[-\] message on the topic of revoked tokens is not understood`)
+	a.untilReady(`"messages_total": [1-9][^$]*"last_message_age_seconds": [0-9]`)
+}
+
+// With TLS, and with an authority that the gateway does not know.
+func TestActiveMQWithTLS(t *testing.T) {
+	activeMQ.use(t)
+	set := realtime("", "failover:(stomp+ssl://"+activeMQ.address("stomp+ssl")+")?randomize=false")
+	g := start(t, append(set, trust(t)...)...)
+	g.untilLogged(`subscriber service for token revocation is started".*dialect=STOMP tls=true`)
+	p := stompPublisher(t)
+	revokes(t, "over TLS", "secret-tls", func() { p.send("secret-tls") }, g)
+	start(t, set...).untilReady(`"status": "ready"[^$]*revoked tokens are not learnt from[^$]*certificate signed by unknown authority`)
+}
+
+// A port of ActiveMQ's own protocol alone, and a password that is wrong: the
+// gateway serves, and says what is the matter.
+func TestActiveMQRefuses(t *testing.T) {
+	activeMQ.use(t)
+	g := start(t, realtime(activeMQFactory, "tcp://"+activeMQ.address("openwire"))...)
+	if code := g.status(token(t, "x")); code != 200 {
+		t.Errorf("%d without a broker", code)
+	}
+	g.untilLogged(`level=WARN msg="\[TokenRevocationJMS\] \[-\] no subscription .*STOMP on 127.0.0.1:\d+: .*of these dialects the broker must offer one: in ActiveMQ a transportConnector such as stomp://0.0.0.0:61613`)
+	wrong := append(realtime("", "stomp://"+activeMQ.address("stomp")), "tokenRevocationConfig.realtime.jmsConnectionPassword=secret-wrong")
+	start(t, wrong...).untilReady(`revoked tokens are not learnt from STOMP on [^$]*invalid`)
+}
+
+// The broker is killed and comes back: what is published then counts, and what
+// was revoked before still is.
+func TestActiveMQComesBack(t *testing.T) {
+	activeMQ.use(t)
+	g := start(t, realtime("", "stomp://"+activeMQ.address("stomp"))...)
+	g.untilReady(`"connected": true`)
+	p := stompPublisher(t)
+	revokes(t, "before", "secret-before", func() { p.send("secret-before") }, g)
+	activeMQ.kill()
+	g.untilLogged(`level=WARN msg="\[TokenRevocationJMS\] \[-\] subscription for token revocation is lost"`)
+	g.untilReady(`"status": "ready"[^$]*revoked tokens are not learnt from STOMP[^$]*"connected": false`)
+	activeMQ.restart(t)
+	g.untilLogged(`level=INFO msg="\[TokenRevocationJMS\] \[-\] subscription for token revocation is restored`)
+	if code := g.status(token(t, "secret-before")); code != 401 {
+		t.Errorf("what was revoked before: %d", code)
+	}
+	p = stompPublisher(t)
+	revokes(t, "after", "secret-after", func() { p.send("secret-after") }, g)
+}
