@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -79,33 +80,66 @@ func TestREADME(t *testing.T) {
 	}
 }
 
-// TestReadmeLinks: what the README and the docs point at is there.
+// TestReadmeLinks: what the README, the docs and the examples point at is there,
+// headings included.
 func TestReadmeLinks(t *testing.T) {
 	files := []string{"README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md"}
-	docs, err := filepath.Glob(filepath.Join(root(t), "docs", "*.md"))
-	if err != nil {
-		t.Fatal(err)
+	for _, pattern := range []string{"docs/*.md", "docs/*/*.md", "examples/*/README.md"} {
+		more, err := filepath.Glob(filepath.Join(root(t), pattern))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range more {
+			f, err := filepath.Rel(root(t), f)
+			if err != nil {
+				t.Fatal(err)
+			}
+			files = append(files, f)
+		}
 	}
-	for _, d := range docs {
-		files = append(files, filepath.Join("docs", filepath.Base(d)))
-	}
-	link := regexp.MustCompile(`\]\(([^)#]+)`)
+	link := regexp.MustCompile(`\]\(([^)#\s]*)(#[^)\s]+)?\)`)
 	for _, f := range files {
 		text, err := os.ReadFile(filepath.Join(root(t), f))
 		if err != nil {
 			t.Error(err)
 			continue
 		}
-		for _, m := range link.FindAllSubmatch(text, -1) {
-			to := string(m[1])
-			if strings.Contains(to, "://") {
+		for _, m := range link.FindAllStringSubmatch(string(text), -1) {
+			to, heading := m[1], m[2]
+			if strings.Contains(to, "://") || strings.HasPrefix(to, "mailto:") {
 				continue
 			}
-			if _, err := os.Stat(filepath.Join(root(t), filepath.Dir(f), to)); err != nil {
+			path := f
+			if to != "" {
+				path = filepath.Join(filepath.Dir(f), to)
+			}
+			if _, err := os.Stat(filepath.Join(root(t), path)); err != nil {
 				t.Errorf("%s points at %s, which is not there", f, to)
+				continue
+			}
+			if heading == "" || filepath.Ext(path) != ".md" {
+				continue
+			}
+			page, err := os.ReadFile(filepath.Join(root(t), path))
+			if err != nil {
+				t.Error(err)
+			} else if !slices.Contains(headings(string(page)), heading) {
+				t.Errorf("%s points at %s%s, and there is no such heading", f, to, heading)
 			}
 		}
 	}
+}
+
+// headings returns a page's headings as links write them.
+func headings(page string) (anchors []string) {
+	page = regexp.MustCompile("(?ms)^```.*?^```").ReplaceAllString(page, "")
+	for _, m := range regexp.MustCompile(`(?m)^#+ (.*)$`).FindAllStringSubmatch(page, -1) {
+		// What is no letter, digit, blank, hyphen or underscore goes, in all
+		// letter cases: github.com has it so.
+		text := regexp.MustCompile(`[^\p{L}\p{N} _-]`).ReplaceAllString(strings.ToLower(m[1]), "")
+		anchors = append(anchors, "#"+strings.ReplaceAll(text, " ", "-"))
+	}
+	return anchors
 }
 
 // TestCIRunsTheREADMEsTests: CI calls the very command that the README gives.
