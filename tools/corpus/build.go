@@ -181,7 +181,8 @@ func unpack(file, dir string) (err error) {
 		}
 		name = short
 	}
-	out, err := os.Create(filepath.Join(dir, name))
+	// What begins with a dot is no definition of a project.
+	out, err := os.Create(filepath.Join(dir, strings.TrimLeft(name, ".")))
 	if err != nil {
 		return err
 	}

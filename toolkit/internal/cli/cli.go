@@ -15,6 +15,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"strconv"
 	"strings"
 	"syscall"
@@ -34,6 +35,11 @@ const (
 // Main runs micro-gw with the arguments and streams of the process and returns
 // the exit code.
 func Main() int {
+	// Garbage is cheap until there is much of it: the largest definitions make
+	// half a gibibyte of what is needed.
+	if os.Getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(768 << 20)
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	// Some programs that start others (timeout, go run, a terminal) send one
 	// signal twice, so a second one counts a moment later only. Then it ends the

@@ -23,7 +23,11 @@ type bundler struct {
 	main      *tree.Node
 	unbounded bool
 	dynamic   bool // $id is needed
-	made      int
+	// path is where the path item is that comes next, if it is one of "paths";
+	// placed is where those of other files were put.
+	path   string
+	placed map[*tree.Node]string
+	made   int
 }
 
 type bundled struct {
@@ -36,7 +40,7 @@ type bundled struct {
 const maxInlined = 5_000_000
 
 func (c *checker) bundle() *tree.Node {
-	b := &bundler{c: c, names: make(map[bundled]string), homes: make(map[string]*tree.Node), inlining: make(map[*tree.Node]bool), main: c.main.root}
+	b := &bundler{c: c, names: make(map[bundled]string), homes: make(map[string]*tree.Node), inlining: make(map[*tree.Node]bool), placed: make(map[*tree.Node]string), main: c.main.root}
 	if ids := c.main.identified(c.files); ids != nil {
 		b.dynamic = ids.dynamic
 	}
@@ -129,11 +133,13 @@ func (b *bundler) include(n *tree.Node, f *file) (*tree.Node, *file) {
 
 func (b *bundler) object(n *tree.Node, o *object, f *file) *tree.Node {
 	out := b.like(n)
+	here := b.path
+	b.path = ""
 	if o.ref {
 		if ref := n.Get("$ref"); ref != nil && ref.Kind == tree.String {
 			if !b.reference(out, ref, o, f) {
 				// Put in place.
-				b.inline(out, n, o, f)
+				b.inline(out, n, o, f, here)
 				return out
 			}
 			if o.name != "PathItem" && !o.bool {
@@ -154,6 +160,9 @@ func (b *bundler) object(n *tree.Node, o *object, f *file) *tree.Node {
 		case s != nil:
 			out.Set(name, b.value(item, s, f))
 		case o.each != nil && !isExtension(name):
+			if o.paths {
+				b.path = (&trail{&trail{nil, "paths"}, name}).String()
+			}
 			out.Set(name, b.value(item, o.each, f))
 		default:
 			out.Set(name, item)
@@ -237,11 +246,22 @@ func (b *bundler) name(to *file, ref string, o *object) string {
 	return name
 }
 
-// inline copies what n refers to into out.
-func (b *bundler) inline(out, n *tree.Node, o *object, f *file) {
+// inline copies what n refers to into out, which stands here if it is one of
+// "paths". The second of several paths that refer to the same gets a reference to
+// the first.
+func (b *bundler) inline(out, n *tree.Node, o *object, f *file, here string) {
 	target, to := b.c.deref(n, f)
 	if target == nil || target.Kind != tree.Object || b.unbounded {
 		return
+	}
+	if len(n.Keys) == 1 {
+		if placed := b.placed[target]; placed != "" {
+			out.Set("$ref", &tree.Node{Kind: tree.String, Line: n.Line, Col: n.Col, File: n.File, Text: "#" + (&url.URL{Fragment: placed}).EscapedFragment()})
+			return
+		}
+		if here != "" {
+			b.placed[target] = here
+		}
 	}
 	if b.inlining[target] {
 		// A callback that leads back to its own path item, in a version that

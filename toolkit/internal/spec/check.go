@@ -418,7 +418,8 @@ func (c *checker) dialect(n *tree.Node, key string, o *object, p *place) {
 
 func (c *checker) parameter(n *tree.Node, p *place) {
 	in, name := n.Get("in"), n.Get("name")
-	if name == nil || name.Text == "" {
+	// Of a body the name is for people only (Swagger 2.0).
+	if (name == nil || name.Text == "") && (in == nil || in.Text != "body") {
 		c.diags.Errorf(n.At(p.String()), "the parameter has no name")
 	}
 	allowed := []string{"query", "header", "path", "cookie"}
