@@ -33,6 +33,7 @@ type Config struct {
 	Upstream   Upstream
 	Auth       Auth
 	Issuers    []Issuer // whose tokens are accepted; the development issuer is never in it
+	Security   Security
 	Mutual     Mutual
 	Users      []User // by name
 	TokenCache TokenCache
@@ -54,6 +55,7 @@ type Config struct {
 	// Each is a line, or a line followed by indented lines.
 	Warnings []string
 
+	claims  []claimName       // of all Issuers
 	path    string            // of the file, "" for none
 	sources map[string]origin // by key, for the values that are not defaults
 }
@@ -167,7 +169,28 @@ type Issuer struct {
 	PublicKeyFile    string // PEM: a public key or a certificate
 	Algorithm        string // of PublicKeyFile or CertificateAlias; "": the key's usual ones
 	ConsumerKeyClaim string
+	UsernameClaim    string
 	Leeway           time.Duration // for exp and nbf
+	// Subscriptions says whether a token must list the API in subscribedAPIs: true,
+	// false, or "" if it must once it lists any.
+	Subscriptions string
+	TokenType     string            // what typ must be; "": what an access token may be
+	Profile       string            // "" or ProfileFAPI
+	Renamed       map[string]string // the issuer's names for claims, and ours
+}
+
+// ProfileFAPI is Issuer.Profile for financial-grade security.
+const ProfileFAPI = "fapi"
+
+// claimName is one entry of Issuer.Renamed as it is written.
+type claimName struct {
+	id            string // of the issuer and of the claim, with a dot between
+	remote, local string
+}
+
+// Security is what holds for all credentials.
+type Security struct {
+	ValidateSubscriptions bool // Issuer.Subscriptions where it says nothing
 }
 
 // TokenCache is the cache of verified tokens.

@@ -125,6 +125,9 @@ var configKeys = []key[Config]{
 	{"authConfig.removeAuthHeaderFromOutMessage", nil, "3.0", boolOf(func(c *Config) *bool { return &c.Auth.RemoveHeader }),
 		"Whether that field is kept from the upstream."},
 
+	{"security.validateSubscriptions", nil, "3.2", boolOf(func(c *Config) *bool { return &c.Security.ValidateSubscriptions }),
+		"What `jwtTokenConfig.validateSubscription` is for issuers that do not say it."},
+
 	{"caching.enabled", nil, "3.0", boolOf(func(c *Config) *bool { return &c.TokenCache.Enabled }),
 		"Whether a token's signature is verified once and then remembered. Its expiry and scopes are checked each time in any case."},
 	{"caching.tokenCacheExpiryTime", []string{"caching.tokenCache.expiryTime"}, "3.1", millisOf(time.Millisecond, maxTimeout, func(c *Config) *time.Duration { return &c.TokenCache.Expiry }),
@@ -206,6 +209,14 @@ var issuerKeys = []key[Issuer]{
 		"The one signature algorithm of `publicKeyFile` or `certificateAlias`. Absent: RS256, RS384 or RS512 with an RSA key, the curve's own with others. The keys behind `jwksURL` say their own."},
 	{"consumerKeyClaim", nil, "3.2", stringOf(func(i *Issuer) *string { return &i.ConsumerKeyClaim }, anything),
 		"Claim that holds the client's key. Empty: `azp`, else `client_id`."},
+	{"usernameClaim", nil, "", stringOf(func(i *Issuer) *string { return &i.UsernameClaim }, anything),
+		"Claim that holds the user's name; a token without it is of the user `sub`. Empty: `name`, else `sub`."},
+	{"validateSubscription", nil, "3.1", subscription(),
+		"Whether a token must list the API and its version in `subscribedAPIs` (900908): `true`, or `false`. Absent: as `security.validateSubscriptions` says, else a token that lists APIs is good for those, and one that lists none for all, as in WSO2 3.0."},
+	{"tokenType", nil, "", choiceOf([]string{"", "at+jwt"}, func(i *Issuer) *string { return &i.TokenType }),
+		"`at+jwt`: only tokens are taken that say in `typ` that they are access tokens (RFC 9068). Empty: also `JWT` and none."},
+	{"profile", nil, "", choiceOf([]string{"", ProfileFAPI}, func(i *Issuer) *string { return &i.Profile }),
+		"`fapi`: only tokens signed with PS256 or ES256 are taken, and only those that are bound to the client's certificate (RFC 8705)."},
 	{"leeway", nil, "", durationOf(0, 10*time.Minute, func(i *Issuer) *time.Duration { return &i.Leeway }),
 		"How far this issuer's clock may differ, for `exp` and `nbf`. Absent: `server.timestampSkew`."},
 }
@@ -593,6 +604,30 @@ func tlsCiphers() codec[Config] {
 				all = append(all, tls.CipherSuiteName(id))
 			}
 			return all
+		},
+	}
+}
+
+// subscription is a boolean that may be left open.
+func subscription() codec[Issuer] {
+	return codec[Issuer]{
+		typ: "boolean", shape: &shape{AnyOf: []*shape{{Type: "boolean"}, {Enum: []any{""}}}},
+		set: func(i *Issuer, v value) string {
+			if (v.kind == str || v.kind == text) && v.s == "" { // as Print writes what is left open
+				i.Subscriptions = ""
+				return ""
+			}
+			b, bad := v.boolean()
+			if bad == "" {
+				i.Subscriptions = strconv.FormatBool(b)
+			}
+			return bad
+		},
+		get: func(i *Issuer) any {
+			if i.Subscriptions == "" {
+				return ""
+			}
+			return i.Subscriptions == "true"
 		},
 	}
 }

@@ -121,6 +121,47 @@ password = "`+sha256OfSecret+`"
 	}
 }
 
+// Claims are their issuer's, however they are written, and an issuer that is
+// dropped takes its own with it.
+func TestClaims(t *testing.T) {
+	inFolder(t, `
+[listenerConfig]
+trustStorePath = "${mgw-runtime.home}/runtime/bre/security/ballerinaTruststore.p12"
+[[jwtTokenConfig]]
+issuer = "dropped"
+audience = "a"
+certificateAlias = "wso2apim"
+[[jwtTokenConfig.claims]]
+remoteClaim = "gone"
+localClaim = "scope"
+[[jwtTokenConfig]]
+issuer = "kept"
+audience = "a"
+jwksURL = "https://i.example/k"
+[[jwtTokenConfig.claims]]
+remoteClaim = "permissions"
+localClaim = "scope"
+[[jwtTokenConfig.claims]]
+remoteClaim = "uid"
+localClaim = "sub"
+`)
+	c := mustLoad(t, conf.Options{Path: "micro-gw.conf", Set: []string{"jwtTokenConfig.1.claims.2.remoteClaim=a"}, Environ: []string{"jwtTokenConfig_1_claims_2_localClaim=b"}})
+	if len(c.Issuers) != 1 || fmt.Sprint(c.Issuers[0].Renamed) != "map[a:b permissions:scope uid:sub]" {
+		t.Errorf("issuers %+v", c.Issuers)
+	}
+	out := text(t, c)
+	for _, want := range []string{
+		`jwtTokenConfig.0.claims.0.remoteClaim = "permissions"`, "# micro-gw.conf:16:1", `jwtTokenConfig.0.claims.1.localClaim = "sub"`, "env jwtTokenConfig_1_claims_2_localClaim",
+	} {
+		if !strings.Contains(out, want) {
+			t.Errorf("no %s in\n%s", want, out)
+		}
+	}
+	if strings.Contains(out, "gone") {
+		t.Errorf("a claim of an issuer that was dropped:\n%s", out)
+	}
+}
+
 // Every key that has an effect can come from each source, and the environment's
 // name is the key's with underscores.
 func TestEveryKey(t *testing.T) {
@@ -133,7 +174,7 @@ func TestEveryKey(t *testing.T) {
 		"httpClients.verifyHostname": "false", "httpClients.disableSslVerification": "true", "authConfig.removeAuthHeaderFromOutMessage": "false",
 		"listenerConfig.keyStorePassword": "p", "listenerConfig.keyStore.password": "p", "listenerConfig.trustStorePassword": "p", "listenerConfig.trustStore.password": "p",
 		"jwtTokenConfig.audience": "a", "jwtTokenConfig.certificateAlias": "x", "jwtTokenConfig.jwksURL": "https://i.example/jwks", "jwtTokenConfig.issuer": "i",
-		"jwtTokenConfig.consumerKeyClaim": "azp", "jwtTokenConfig.algorithm": "PS256",
+		"jwtTokenConfig.consumerKeyClaim": "azp", "jwtTokenConfig.usernameClaim": "email", "jwtTokenConfig.claims.remoteClaim": "scp", "jwtTokenConfig.claims.localClaim": "scope", "jwtTokenConfig.tokenType": "at+jwt", "jwtTokenConfig.profile": "fapi", "jwtTokenConfig.validateSubscription": "false", "security.validateSubscriptions": "true", "jwtTokenConfig.algorithm": "PS256",
 		"b7a.users.somebody.password": sha256OfSecret, "b7a.users.somebody.scopes": "read,write",
 		"artifact.verifyKeys": "store.p12",
 		"tokenRevocationConfig.realtime.enableRealtimeMessageRetrieval": "true", "tokenRevocationConfig.realtime.jmsConnectionTopic": "t",
@@ -181,6 +222,12 @@ func TestEveryKey(t *testing.T) {
 		case strings.HasPrefix(name, "jwtTokenConfig."):
 			beside["jwtTokenConfig.issuer"] = "i"
 			beside["listenerConfig.trustStorePath"] = "store.p12"
+			if strings.Contains(name, ".claims.") {
+				beside["jwtTokenConfig.claims.remoteClaim"], beside["jwtTokenConfig.claims.localClaim"] = "a", "b"
+			}
+			if strings.HasSuffix(name, ".profile") {
+				beside["mutualSSLConfig.sslVerifyClient"], beside["jwtTokenConfig.algorithm"] = "optional", "PS256"
+			}
 			if !strings.HasSuffix(name, "jwksURL") && !strings.HasSuffix(name, "publicKeyFile") {
 				beside["jwtTokenConfig.certificateAlias"] = "x"
 			}

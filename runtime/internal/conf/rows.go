@@ -41,6 +41,7 @@ type rowTable interface {
 var rowTables = []rowTable{
 	&users,
 	&apiCertificates,
+	&claimNames,
 }
 
 func (r *rows[T]) pattern() string { return r.table }
@@ -114,16 +115,32 @@ func (r *rows[T]) apply(l *loader) {
 
 // compareIDs orders numbers as numbers.
 func compareIDs(a, b string) int {
-	x, err1 := strconv.Atoi(a)
-	y, err2 := strconv.Atoi(b)
-	if err1 == nil && err2 == nil {
-		return cmp.Compare(x, y)
+	number := func(s string) int {
+		n, err := strconv.Atoi(s)
+		if err != nil {
+			return -1
+		}
+		return n
+	}
+	for p, q := strings.Split(a, "."), strings.Split(b, "."); len(p) > 0 && len(q) > 0; p, q = p[1:], q[1:] {
+		x, y := number(p[0]), number(q[0])
+		if x < 0 || y < 0 {
+			break
+		}
+		if x != y {
+			return cmp.Compare(x, y)
+		}
 	}
 	return strings.Compare(a, b)
 }
 
-// rowName puts the id in for # or *.
+// rowName puts the id in for # or *; of several # each takes a part of it.
 func rowName(table, id string) string {
+	for strings.Count(table, "#") > 1 {
+		var first string
+		first, id, _ = strings.Cut(id, ".")
+		table = strings.Replace(table, "#", first, 1)
+	}
 	return strings.NewReplacer("#", id, "*", id).Replace(table)
 }
 
@@ -196,6 +213,16 @@ func keysOf(name string) string {
 
 // idOf returns what stands for # or * in the name of a key, which is in full.
 func idOf(table, key, name string) string {
+	if strings.Count(table, "#") > 1 {
+		var id []string
+		parts := strings.Split(name, ".")
+		for i, p := range strings.Split(table, ".") {
+			if p == "#" {
+				id = append(id, parts[i])
+			}
+		}
+		return strings.Join(id, ".")
+	}
 	before, after, numbered := strings.Cut(table, "#")
 	if !numbered {
 		before, after, _ = strings.Cut(table, "*")

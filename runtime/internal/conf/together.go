@@ -121,9 +121,11 @@ func (l *loader) checkUpstream() {
 // store that WSO2 ships: a gateway without them turns their tokens away.
 func (l *loader) checkIssuers() {
 	kept := []Issuer(nil)
+	numbers := make([]int, len(l.c.Issuers))
 	first := map[string]int{}
 	noStore := l.c.Listener.TrustStore.Path == ""
 	for i, is := range l.c.Issuers {
+		numbers[i] = -1
 		table := fmt.Sprintf("%s.%d", issuerTable, i)
 		at := l.issuers[i]
 		// where returns the position of one of its keys, or of the table.
@@ -188,9 +190,19 @@ func (l *loader) checkIssuers() {
 				l.c.sources[issuerKey(len(kept), name)] = at
 			}
 		}
+		if is.Profile == ProfileFAPI {
+			switch {
+			case l.c.Mutual.Verify == "" && !l.broken["mutualSSLConfig.sslVerifyClient"]:
+				fail("profile", "needs mutualSSLConfig.sslVerifyClient: a token is bound to a client certificate, and clients are not asked for one")
+			case !broken && is.JWKSURL == "" && is.Algorithm != "PS256" && is.Algorithm != "ES256":
+				fail("algorithm", "want PS256 or ES256, by the profile "+ProfileFAPI)
+			}
+		}
+		numbers[i] = len(kept)
 		kept = append(kept, is)
 	}
 	l.c.Issuers = kept
+	l.renameClaims(numbers)
 }
 
 func loopback(host string) bool {

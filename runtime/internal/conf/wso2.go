@@ -37,7 +37,7 @@ const (
 	noValidation   = "bodies are not validated against the definition by this version"
 	noEventHub     = "no event hub is listened to by this version"
 	noEviction     = "the cache clears its oldest entries by itself"
-	noClaims       = "claims are not renamed by this version; scope and scp are both understood"
+	noClaims       = "claims are taken from the token and renamed by [[jwtTokenConfig.claims]]; no Java class is loaded and nobody is asked for more"
 	noHeaderConf   = "server.header and what an upstream sends are all there is"
 	noProxy        = "upstreams are called directly"
 	noClientTLS    = "upstreams are called by the system's authorities, listenerConfig.trustStorePath and no certificate of our own"
@@ -79,12 +79,7 @@ var unusedKeys = func() []unused {
 		add("3.1", noOpaque, p+"oauth2.refresh.", "enabled", "refreshUrl", "scopes", "refreshToken", "clientId", "clientSecret")
 	}
 
-	refuse("3.1", "subscriptions are not checked by this version", "jwtTokenConfig.#.validateSubscription",
-		"is not supported by this version: subscriptions would go unchecked", "false")
-	add("3.2", noClaims, "jwtTokenConfig.#.", "claimMapperClassName", "remoteUserClaimRetrievalEnabled",
-		"claims.#.remoteClaim", "claims.#.localClaim")
-	refuse("3.2", "subscriptions are not checked by this version", "security.validateSubscriptions",
-		"is not supported by this version: subscriptions would go unchecked", "false")
+	add("3.2", noClaims, "jwtTokenConfig.#.", "claimMapperClassName", "remoteUserClaimRetrievalEnabled")
 
 	add("3.0", noEviction, "", "caching.tokenCacheEvictionFactor", "caching.tokenCache.evictionFactor")
 

@@ -90,6 +90,32 @@ type Principal struct {
 	Scopes      []string // scope and scp, in token order
 	Expires     time.Time
 	Claims      []byte // the token's payload, JSON
+
+	// Allows judges each request that the credentials come with, if they are
+	// restricted to some; nil: they are not. The scheme that proved them calls
+	// it. The error is a *fault.Fault.
+	Allows func(*Exchange) error
+
+	// What the credentials say of the client application and of the APIs that it
+	// is subscribed to; zero values: nothing.
+	Application   Application
+	Subscriptions []Subscription
+}
+
+// Application is a client application as WSO2 API Manager describes it.
+type Application struct{ ID, UUID, Name, Owner, Tier string }
+
+// Subscription is an application's to one version of an API.
+type Subscription struct{ API, Version, Tier string }
+
+// Subscribed returns the subscription to that version of an API, or nil.
+func (p *Principal) Subscribed(api, version string) *Subscription {
+	for i := range p.Subscriptions {
+		if s := &p.Subscriptions[i]; s.API == api && s.Version == version {
+			return s
+		}
+	}
+	return nil
 }
 
 // Certificate is the Principal.Scheme of who has proved a client certificate and

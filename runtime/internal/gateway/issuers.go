@@ -70,6 +70,7 @@ func newIssuers(c *conf.Config, log *slog.Logger) (_ *issuers, err error) {
 		}
 		is.list = append(is.list, jwt.Issuer{
 			Issuer: i.Issuer, Audience: i.Audience, Keys: set, ConsumerKeyClaim: i.ConsumerKeyClaim, Leeway: i.Leeway,
+			UsernameClaim: i.UsernameClaim, Renamed: i.Renamed, Demands: demands(i, c.Security.ValidateSubscriptions),
 		})
 	}
 	return is, nil
@@ -138,6 +139,21 @@ func (is *issuers) with(developmentKey []byte) (*jwt.Verifier, error) {
 	}
 	is.verifier, is.key = v, bytes.Clone(developmentKey)
 	return v, nil
+}
+
+// demands is what an issuer's tokens must be.
+func demands(i conf.Issuer, subscriptions bool) jwt.Demands {
+	d := jwt.Demands{Typed: i.TokenType != "", Subscriptions: jwt.SubscriptionsListed}
+	switch {
+	case i.Subscriptions == "true", i.Subscriptions == "" && subscriptions:
+		d.Subscriptions = jwt.SubscriptionsRequired
+	case i.Subscriptions == "false":
+		d.Subscriptions = jwt.SubscriptionsIgnored
+	}
+	if i.Profile == conf.ProfileFAPI {
+		d.Bound, d.Algorithms = true, []string{"PS256", "ES256"}
+	}
+	return d
 }
 
 // state is for /ready.

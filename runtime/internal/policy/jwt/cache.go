@@ -126,7 +126,8 @@ func (c *cache) get(token []byte, sum uint64, now int64) *verified {
 // put remembers e, at the cost of others.
 func (c *cache) put(e *verified, now int64) {
 	e.added = now
-	e.size = 2*int64(len(e.principal.Claims)) + int64(len(e.token)) + 1024 // texts are copies of parts of the claims
+	e.size = 2*int64(len(e.principal.Claims)) + int64(len(e.token)) + 1024 + // texts are copies of parts of the claims
+		48*int64(len(e.principal.Subscriptions))
 	s := c.shard(e.sum)
 	if e.size > s.maxBytes {
 		return

@@ -1,6 +1,7 @@
 package jwt
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
@@ -66,6 +67,58 @@ func parseClaims(payload []byte) (*claims, error) {
 	return c, nil
 }
 
+// decisive claims are read under their own names, whatever else is renamed: on
+// them depends whether a token is good at all.
+var decisive = []string{"iss", "aud", "exp", "nbf", "iat", "jti", "cnf", "token_type"}
+
+func checkRenamed(names map[string]string) error {
+	known := map[string]string{}
+	for from, to := range names {
+		other, twice := known[to]
+		switch {
+		case from == "" || to == "":
+			return errors.New("a claim without a name cannot be renamed")
+		case slices.Contains(decisive, from) || slices.Contains(decisive, to):
+			return fmt.Errorf("claim %q cannot be renamed to %q", from, to)
+		case twice:
+			return fmt.Errorf("claims %q and %q are both renamed to %q", min(from, other), max(from, other), to)
+		}
+		known[to] = from
+	}
+	return nil
+}
+
+// rename gives the claims the names that are known here, and returns the payload
+// that has them.
+func (c *claims) rename(names map[string]string, payload []byte) []byte {
+	taken := map[string]bool{}
+	for _, m := range c.members {
+		if to, ok := names[string(m.name)]; ok {
+			taken[to] = true
+		}
+	}
+	if len(taken) == 0 {
+		return payload
+	}
+	members := c.members[:0:0]
+	payload = []byte{'{'}
+	for _, m := range c.members {
+		if to, ok := names[string(m.name)]; ok {
+			m.name = []byte(to)
+		} else if taken[string(m.name)] {
+			continue
+		}
+		if len(members) > 0 {
+			payload = append(payload, ',')
+		}
+		name, _ := json.Marshal(string(m.name)) // of a string: it cannot fail
+		payload = append(append(append(payload, name...), ':'), m.value...)
+		members = append(members, m)
+	}
+	c.members = members
+	return append(payload, '}')
+}
+
 func (c *claims) get(name string) []byte {
 	for i := range c.members {
 		if string(c.members[i].name) == name {
@@ -89,7 +142,7 @@ func (c *claims) text(name string) (string, error) {
 }
 
 // principal fills p with what the claims say.
-func (c *claims) principal(p *exchange.Principal, consumerKeyClaim string, payload []byte) (err error) {
+func (c *claims) principal(p *exchange.Principal, is *Issuer, payload []byte) (err error) {
 	p.Scheme = "jwt"
 	p.Issuer = c.issuer
 	p.Expires = time.UnixMilli(c.dates.expires)
@@ -108,11 +161,18 @@ func (c *claims) principal(p *exchange.Principal, consumerKeyClaim string, paylo
 		p.KeyType = "PRODUCTION"
 	}
 	// name is for people; one of another form is not worth refusing a token for.
-	if p.Username, _ = c.text("name"); p.Username == "" {
+	if is.UsernameClaim != "" {
+		if p.Username, err = c.text(is.UsernameClaim); err != nil {
+			return err
+		}
+	} else {
+		p.Username, _ = c.text("name")
+	}
+	if p.Username == "" {
 		p.Username = p.Subject
 	}
-	if consumerKeyClaim != "" {
-		p.ConsumerKey = c.first(consumerKeyClaim)
+	if is.ConsumerKeyClaim != "" {
+		p.ConsumerKey = c.first(is.ConsumerKeyClaim)
 	} else if p.ConsumerKey = c.first("azp"); p.ConsumerKey == "" {
 		p.ConsumerKey = c.first("client_id") // RFC 9068, section 2.2
 	}
@@ -121,7 +181,7 @@ func (c *claims) principal(p *exchange.Principal, consumerKeyClaim string, paylo
 			return err
 		}
 	}
-	return nil
+	return c.subscriptions(p, is.Demands.Subscriptions)
 }
 
 // first returns a claim's text, or its first text if it is a list.

@@ -46,6 +46,14 @@ type Issuer struct {
 	// ConsumerKeyClaim names the claim that tells the client application. Of
 	// a list the first counts. Empty: azp, else client_id.
 	ConsumerKeyClaim string
+	// UsernameClaim names the claim that tells the user, else sub does. Empty:
+	// name, else sub.
+	UsernameClaim string
+	// Renamed gives the issuer's names for claims the ones that are known here.
+	// What is renamed takes the place of a claim that had the name already.
+	Renamed map[string]string
+	// Demands is what else a token must be.
+	Demands Demands
 	// Leeway is how far the issuer's clock may be from ours, either way.
 	Leeway time.Duration
 }
@@ -79,6 +87,9 @@ func New(o Options) (*Verifier, error) {
 			return nil, fmt.Errorf("jwt: issuer %q has no keys", is.Issuer)
 		case is.Leeway < 0 || is.Leeway > MaxLeeway:
 			return nil, fmt.Errorf("jwt: issuer %q: leeway %v is not between 0 and %v", is.Issuer, is.Leeway, MaxLeeway)
+		}
+		if err := checkRenamed(is.Renamed); err != nil {
+			return nil, fmt.Errorf("jwt: issuer %q: %w", is.Issuer, err)
 		}
 		is.Audience = slices.Clone(is.Audience)
 		v.issuers[is.Issuer] = &is
@@ -138,7 +149,13 @@ func (b *Bearer) Prove(x *exchange.Exchange) (*exchange.Principal, error) {
 	if b.v.now != nil || now.IsZero() {
 		now = b.v.clock()
 	}
-	return b.v.judge(token, now.UnixMilli())
+	p, err := b.v.judge(token, now.UnixMilli())
+	if err == nil && p.Allows != nil {
+		if err := p.Allows(x); err != nil {
+			return nil, err
+		}
+	}
+	return p, err
 }
 
 // Challenge is what WWW-Authenticate says of tokens.
@@ -152,7 +169,8 @@ func (b *Bearer) Hide(x *exchange.Exchange) {
 }
 
 // Verify returns who a token speaks for. The error is a *fault.Fault. The
-// principal is shared and read only; it does not hold on to the token.
+// principal is shared and read only; it does not hold on to the token. The
+// caller asks its Allows about each request.
 func (v *Verifier) Verify(token []byte) (*exchange.Principal, error) {
 	return v.judge(token, v.clock().UnixMilli())
 }
@@ -224,6 +242,14 @@ func (v *Verifier) verify(token []byte, now int64) (*verified, error) {
 	if is == nil {
 		return nil, fmt.Errorf("issuer %.100q is not configured", c.issuer)
 	}
+	if err := is.Demands.header(t); err != nil {
+		return nil, fmt.Errorf("issuer %q: %w", is.Issuer, err)
+	}
+	payload := c.rename(is.Renamed, t.Payload)
+	cnf, err := is.Demands.binding(c)
+	if err != nil {
+		return nil, fmt.Errorf("claims: %w", err)
+	}
 	if len(is.Audience) > 0 && !slices.ContainsFunc(c.audience, func(a string) bool { return slices.Contains(is.Audience, a) }) {
 		// Whoever forges tokens must not be able to fill the log.
 		return nil, fmt.Errorf("audience %.100q (of %d) has none of %q", c.audience[:min(len(c.audience), 5)], len(c.audience), is.Audience)
@@ -246,9 +272,11 @@ func (v *Verifier) verify(token []byte, now int64) (*verified, error) {
 	if err != nil {
 		return nil, fmt.Errorf("issuer %q, kid %.64q: %w", is.Issuer, t.KeyID, err)
 	}
-	if err := c.principal(&e.principal, is.ConsumerKeyClaim, t.Payload); err != nil {
+	if err := c.principal(&e.principal, is, payload); err != nil {
 		return nil, fmt.Errorf("claims: %w", err)
 	}
+	restrict(&e.principal, cnf.allows())
+	restrict(&e.principal, is.Demands.Subscriptions.allows(&e.principal))
 	if v.revoked != nil {
 		e.names = namesOf(v.revoked, token, t, e.principal.TokenID)
 	}

@@ -1,0 +1,120 @@
+package jwt
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/microgw/microgw/runtime/internal/exchange"
+	"github.com/microgw/microgw/runtime/internal/fault"
+	"github.com/microgw/microgw/runtime/internal/keys/strictjson"
+	"github.com/microgw/microgw/runtime/internal/policy/jwt/jws"
+)
+
+// Demands is what an issuer's tokens must be beyond what every token must. The
+// zero value asks for no more.
+type Demands struct {
+	// Typed tokens say in their header that they are access tokens: typ at+jwt
+	// (RFC 9068, section 2.1).
+	Typed bool
+	// Bound tokens name the client certificate that they are good with (RFC 8705,
+	// section 3). One that names a certificate is bound in any case.
+	Bound bool
+	// Algorithms are the ones that its keys may be used with; nil: those that the
+	// keys are fixed to.
+	Algorithms []string
+	// Subscriptions is what the claim subscribedAPIs counts for.
+	Subscriptions Subscriptions
+}
+
+// header judges what stands in front of the claims.
+func (d *Demands) header(t *jws.Token) error {
+	if d.Typed {
+		if typ := strings.ToLower(t.Type); typ != "at+jwt" && typ != "application/at+jwt" {
+			return fmt.Errorf("token of the type %.40q, where at+jwt is wanted", t.Type)
+		}
+	}
+	if d.Algorithms != nil && !slices.Contains(d.Algorithms, t.Algorithm) {
+		return fmt.Errorf("algorithm %.20q, where one of %q is wanted", t.Algorithm, d.Algorithms)
+	}
+	return nil
+}
+
+// A thumbprint is the SHA-256 of a certificate in DER.
+type thumbprint [sha256.Size]byte
+
+// binding reads cnf (RFC 7800): what whoever brings the token has to prove. A
+// method that is not known here must not be passed over: the token would be good
+// for whoever has stolen it.
+func (d *Demands) binding(c *claims) (*thumbprint, error) {
+	value := c.get("cnf")
+	if value == nil {
+		if d.Bound {
+			return nil, errors.New("no cnf, and only bound tokens are accepted")
+		}
+		return nil, nil
+	}
+	var print *thumbprint
+	err := strictjson.Object(value, func(name, value []byte) error {
+		if string(name) != "x5t#S256" {
+			return fmt.Errorf("method %.40q of confirmation is not supported", name)
+		}
+		text, ok := strictjson.String(value)
+		sum, err := base64.RawURLEncoding.Strict().DecodeString(text)
+		if !ok || err != nil || len(sum) != sha256.Size {
+			return errors.New("x5t#S256 is no thumbprint")
+		}
+		print = (*thumbprint)(sum)
+		return nil
+	})
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("cnf: %w", err)
+	case print == nil:
+		return nil, errors.New("cnf names no way to confirm")
+	}
+	return print, nil
+}
+
+var (
+	errNoCertificate    = fault.InvalidCredentials.Becausef("token is bound to a client certificate, and the connection has none")
+	errOtherCertificate = fault.InvalidCredentials.Becausef("token is bound to another client certificate")
+)
+
+// allows wants the certificate on the request's own connection: the handshake
+// has proved that the client has its key. Whose the certificate is does not
+// matter here (RFC 8705, section 3).
+func (t *thumbprint) allows() func(*exchange.Exchange) error {
+	if t == nil {
+		return nil
+	}
+	return func(x *exchange.Exchange) error {
+		switch {
+		case x.TLS == nil || len(x.TLS.PeerCertificates) == 0:
+			return errNoCertificate
+		case sha256.Sum256(x.TLS.PeerCertificates[0].Raw) != *t:
+			return errOtherCertificate
+		}
+		return nil
+	}
+}
+
+// restrict adds to what p is restricted by.
+func restrict(p *exchange.Principal, allows func(*exchange.Exchange) error) {
+	before := p.Allows
+	switch {
+	case allows == nil:
+	case before == nil:
+		p.Allows = allows
+	default:
+		p.Allows = func(x *exchange.Exchange) error {
+			if err := before(x); err != nil {
+				return err
+			}
+			return allows(x)
+		}
+	}
+}
