@@ -37,10 +37,11 @@ func (l List) Fold() List {
 		shown[k]++
 		out = append(out, d)
 		if shown[k] == alike {
-			out = append(out, Diagnostic{
-				Severity: d.Severity, File: d.File,
-				Message: fmt.Sprintf("... and %d more like the one in line %d", seen[k]-alike, d.Line),
-			})
+			message := fmt.Sprintf("... and %d more like it", seen[k]-alike)
+			if d.Line > 0 {
+				message = fmt.Sprintf("... and %d more like the one in line %d", seen[k]-alike, d.Line)
+			}
+			out = append(out, Diagnostic{Severity: d.Severity, File: d.File, Message: message})
 		}
 	}
 	return out
