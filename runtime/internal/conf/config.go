@@ -15,6 +15,10 @@ const (
 	DevelopmentAudience = "micro-gw"
 )
 
+// DevelopmentKeyIssuer is what a development API key says in iss; aud is the
+// same. It is an issuer of its own, so that no token passes for a key.
+const DevelopmentKeyIssuer = "https://apikey.development.micro-gw.invalid"
+
 // LevelOff is Log.Level when nothing shall be logged.
 const LevelOff = slog.Level(math.MaxInt32)
 
@@ -34,6 +38,7 @@ type Config struct {
 	Auth       Auth
 	Issuers    []Issuer // whose tokens are accepted; the development issuer is never in it
 	Security   Security
+	APIKeys    APIKeys
 	Mutual     Mutual
 	Users      []User // by name
 	TokenCache TokenCache
@@ -191,6 +196,13 @@ type claimName struct {
 // Security is what holds for all credentials.
 type Security struct {
 	ValidateSubscriptions bool // Issuer.Subscriptions where it says nothing
+}
+
+// APIKeys is whose API keys are accepted.
+type APIKeys struct {
+	Issuer  Issuer // its name, audience, key and leeway; Issuer.Issuer "": none
+	Scoped  bool   // a key must name the APIs that it is for
+	Lasting bool   // a key need not expire
 }
 
 // TokenCache is the cache of verified tokens.

@@ -251,6 +251,19 @@ func mistakes() []mistake {
 		{name: "development against itself", set: []string{"development.enabled=false"}, dev: true,
 			want: "runtime: -e: development.enabled: contradicts --dev"},
 
+		{name: "keys of nobody", file: "[apikey.tokenConfigs]\npublicKeyFile = \"key.pem\"\n",
+			want: "runtime: micro-gw.conf:2:1: apikey.tokenConfigs.publicKeyFile: no issuer is named: set apikey.tokenConfigs.issuer"},
+		{name: "keys without a key", file: "[apikey.tokenConfigs]\nissuer = \"i\"\n",
+			want: "runtime: micro-gw.conf:2:1: apikey.tokenConfigs.issuer: has no key: set jwksURL, publicKeyFile or certificateAlias beside it"},
+		{name: "keys of development", file: "[apikey.tokenConfigs]\nissuer = \"https://apikey.development.micro-gw.invalid\"\npublicKeyFile = \"key.pem\"\n",
+			want: "runtime: micro-gw.conf:2:1: apikey.tokenConfigs.issuer: this is the issuer of development keys; start with --dev to accept them"},
+		{name: "keys by two keys", file: "[apikey.tokenConfigs]\nissuer = \"i\"\npublicKeyFile = \"key.pem\"\njwksURL = \"https://i/k\"\n",
+			want: "runtime: micro-gw.conf:3:1: apikey.tokenConfigs.publicKeyFile: there is jwksURL, too; only one of them can be used"},
+		{name: "keys by an alias without a store", file: "[apikey.tokenConfigs]\nissuer = \"i\"\ncertificateAlias = \"x\"\n",
+			want: "runtime: micro-gw.conf:3:1: apikey.tokenConfigs.certificateAlias: needs listenerConfig.trustStorePath"},
+		{name: "tokens of the issuer of development keys", file: "[[jwtTokenConfig]]\nissuer = \"https://apikey.development.micro-gw.invalid\"\naudience = \"a\"\npublicKeyFile = \"key.pem\"\n",
+			want: "runtime: micro-gw.conf:2:1: jwtTokenConfig.0.issuer: this is the issuer of development tokens; start with --dev to accept them"},
+
 		// What WSO2's gateway would keep out.
 		{name: "client certificates", file: "[mutualSSLConfig]\nsslVerifyClient = \"require\"\n",
 			want: "runtime: micro-gw.conf:2:1: mutualSSLConfig.sslVerifyClient: needs listenerConfig.trustStorePath or mutualSSLConfig.authoritiesFile, which says whose certificates are trusted"},

@@ -184,6 +184,8 @@ func TestEveryKey(t *testing.T) {
 		"tokenRevocationConfig.persistent.useDefault": "false", "tokenRevocationConfig.persistent.type": "default",
 		"tokenRevocationConfig.persistent.hostname": "a:1,https://b/x", "tokenRevocationConfig.persistent.endpointURL": "https://h/x",
 		"tokenRevocationConfig.persistent.username": "u", "tokenRevocationConfig.persistent.password": "p",
+		"apikey.tokenConfigs.issuer": "k", "apikey.tokenConfigs.audience": "a", "apikey.tokenConfigs.certificateAlias": "x", "apikey.tokenConfigs.jwksURL": "https://i.example/jwks",
+		"apikey.tokenConfigs.validateAllowedAPIs": "true", "apikey.tokenConfigs.allowWithoutExpiry": "true",
 		"mutualSSLConfig.sslVerifyClient": "require", "mutualSSLConfig.upstreamHeader": "Client-Cert", "mutualSSLConfig.api.certificates.aliasList": "a,b", "mutualSSLConfig.api.certificates.name": "Pets", "mutualSSLConfig.api.certificates.version": "v1",
 	}
 	for _, name := range conf.Names() {
@@ -219,6 +221,12 @@ func TestEveryKey(t *testing.T) {
 			beside["tokenRevocationConfig.realtime.jmsConnectionProviderUrl"] = "tcp://b:1"
 		case strings.HasPrefix(name, "b7a.users."):
 			beside["b7a.users.somebody.password"] = sha256OfSecret
+		case strings.HasPrefix(name, "apikey."):
+			beside["apikey.tokenConfigs.issuer"] = "k"
+			beside["listenerConfig.trustStorePath"] = "store.p12"
+			if !strings.HasSuffix(name, "jwksURL") && !strings.HasSuffix(name, "publicKeyFile") {
+				beside["apikey.tokenConfigs.certificateAlias"] = "x"
+			}
 		case strings.HasPrefix(name, "jwtTokenConfig."):
 			beside["jwtTokenConfig.issuer"] = "i"
 			beside["listenerConfig.trustStorePath"] = "store.p12"
@@ -427,8 +435,7 @@ func TestWSO2Complete(t *testing.T) {
 		return table + strings.ReplaceAll(keys, ", ", ", "+table)
 	})
 	commandLine := []string{"etcd", "Cookie", "api.usage.data.path", "datacenterId", "b7a.http.", "keyManager.security.",
-		"keyManager.verifyHostname", "b7a.observability.tracing.jaeger.", "mutualSSLConfig.api.", "analytics.initialDelayInMillis", "analytics.taskUploadFiles",
-		"apikey.tokenConfigs.audience"}
+		"keyManager.verifyHostname", "b7a.observability.tracing.jaeger.", "mutualSSLConfig.api.", "analytics.initialDelayInMillis", "analytics.taskUploadFiles"}
 	for _, name := range conf.UnusedNames() {
 		if slices.ContainsFunc(commandLine, func(p string) bool { return strings.HasPrefix(name, p) }) {
 			continue

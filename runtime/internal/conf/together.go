@@ -21,6 +21,7 @@ func (l *loader) checkTogether() {
 		check()
 	}
 	l.checkIssuers()
+	l.checkAPIKeys()
 	l.decideDevelopment()
 }
 
@@ -148,7 +149,7 @@ func (l *loader) checkIssuers() {
 		case bad("issuer"):
 		case is.Issuer == "":
 			fail("issuer", "no issuer is named")
-		case is.Issuer == DevelopmentIssuer:
+		case is.Issuer == DevelopmentIssuer, is.Issuer == DevelopmentKeyIssuer:
 			fail("issuer", "this is the issuer of development tokens; start with --dev to accept them")
 		}
 		broken := bad("certificateAlias") || bad("jwksURL") || bad("publicKeyFile")
@@ -225,6 +226,7 @@ func (l *loader) decideDevelopment() {
 		l.c.Development = true
 		l.c.sources["development.enabled"] = origin{flag: "--dev"}
 	case !given:
-		l.c.Development = l.options.Path == "" && len(l.issuers) == 0
+		_, keys := l.given(apiKeys + "issuer")
+		l.c.Development = l.options.Path == "" && len(l.issuers) == 0 && !keys
 	}
 }

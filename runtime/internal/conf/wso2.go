@@ -30,7 +30,7 @@ const (
 	noAnalytics    = "usage is not reported by this version; the access log can be"
 	noHTTP2        = "HTTP/2 is not supported by this version; HTTP/1.1 is spoken"
 	noClientHeader = "certificates are taken from the TLS connection only, not from a header that a load balancer adds"
-	noAPIKey       = "API keys are neither issued nor accepted by this version; operations that name them need a token"
+	noAPIKey       = "the gateway gives out no API keys, `micro-gw apikey` does; [apikey.tokenConfigs] says whose are accepted"
 	noBackendJWT   = "no token for upstreams is made by this version"
 	noDiscovery    = "etcd is not asked by this version; the URL beside the etcd key is used"
 	noMetrics      = "metrics and traces are not exported by this version; the admin port's /routes has counters"
@@ -133,7 +133,6 @@ var unusedKeys = func() []unused {
 		"evictionTimePeriod", "minIdleTimeInPool", "secureMaxIdleTransportPoolSize", "secureMaxIdleConnections",
 		"secureEvictionTimePeriod", "secureMinIdleTimeInPool")
 
-	add("3.1", noAPIKey, "apikey.tokenConfigs.", "issuer", "audience", "certificateAlias", "validateAllowedAPIs")
 	add("3.1", noAPIKey, "apikey.issuer.tokenConfig.", "enabled", "keyStorePath", "keyStorePassword", "issuer", "audience",
 		"certificateAlias", "validityTime")
 	add("3.1", noAPIKey, "apikey.issuer.api.#.", "name", "versions")

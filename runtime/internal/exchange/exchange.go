@@ -80,7 +80,7 @@ type Route struct {
 // Principal is who a request acts for, once proved. It may be shared between
 // requests (a token cache hands out one value many times): it is read only.
 type Principal struct {
-	Scheme      string   // "jwt", "basic", Certificate
+	Scheme      string   // "jwt", "basic", "apikey", Certificate
 	Issuer      string   // iss
 	Subject     string   // sub
 	Username    string   // WSO2: name, else sub

@@ -103,6 +103,7 @@ type gateway struct {
 	access   *telemetry.AccessLog // nil if it is off
 	counters *telemetry.Counters
 	issuers  *issuers
+	keys     *apiKeys
 	users    basic.Users  // nil: nobody
 	clients  *clients     // nil: they are not asked for certificates
 	revoked  *revocations // nil: tokens are not looked up
@@ -144,6 +145,9 @@ func build(o Options, toServe bool) (_ *gateway, err error) {
 		return nil, err
 	}
 	g.issuers.revoked = g.revoked.set()
+	if g.keys, err = newAPIKeys(g.cfg, g.issuers); err != nil {
+		return nil, err
+	}
 	if g.users, err = newUsers(g.cfg.Users); err != nil {
 		return nil, err
 	}

@@ -24,7 +24,7 @@ type issuers struct {
 	store   *keys.Store    // listenerConfig.trustStorePath; nil: none
 	trusted *x509.CertPool // the system's and those of the trust store; nil: the system's
 	list    []jwt.Issuer
-	remotes []remote
+	remotes []*keys.Remote  // all that were made
 	revoked *revocation.Set // nil: tokens are not looked up
 
 	// A verifier remembers tokens. It is kept for as long as the development
@@ -32,11 +32,6 @@ type issuers struct {
 	mu       sync.Mutex
 	verifier *jwt.Verifier // guarded by mu
 	key      []byte        // guarded by mu: the development key it trusts
-}
-
-type remote struct {
-	issuer string
-	keys   *keys.Remote
 }
 
 // newIssuers reads the keys at hand and begins to fetch the others.
@@ -83,7 +78,7 @@ func (is *issuers) keySet(i conf.Issuer, store *keys.Store) (keys.KeySet, error)
 		if err != nil {
 			return nil, err
 		}
-		is.remotes = append(is.remotes, remote{i.Issuer, r})
+		is.remotes = append(is.remotes, r)
 		return r, nil
 	case i.PublicKeyFile != "":
 		data, err := os.ReadFile(i.PublicKeyFile)
@@ -118,9 +113,9 @@ func (is *issuers) with(developmentKey []byte) (*jwt.Verifier, error) {
 	}
 	list := is.list
 	if len(developmentKey) > 0 {
-		set, err := keys.FromJWKS(fmt.Appendf(nil, `{"keys":[%s]}`, developmentKey))
+		set, err := developmentSet(developmentKey)
 		if err != nil {
-			return nil, fmt.Errorf("development key: %w", err)
+			return nil, err
 		}
 		list = append(list[:len(list):len(list)], jwt.Issuer{
 			Issuer: conf.DevelopmentIssuer, Audience: []string{conf.DevelopmentAudience}, Keys: set, Leeway: is.cfg.Server.TimestampSkew,
@@ -156,15 +151,21 @@ func demands(i conf.Issuer, subscriptions bool) jwt.Demands {
 	return d
 }
 
+func developmentSet(key []byte) (keys.KeySet, error) {
+	set, err := keys.FromJWKS(fmt.Appendf(nil, `{"keys":[%s]}`, key))
+	if err != nil {
+		return nil, fmt.Errorf("development key: %w", err)
+	}
+	return set, nil
+}
+
 // state is for /ready.
 func (is *issuers) state() []admin.KeySet {
 	var sets []admin.KeySet
 	for _, i := range is.list {
 		s := admin.KeySet{Issuer: i.Issuer, Loaded: true}
-		for _, r := range is.remotes {
-			if r.issuer == i.Issuer {
-				s.Loaded = r.keys.Loaded()
-			}
+		if r, ok := i.Keys.(*keys.Remote); ok {
+			s.Loaded = r.Loaded()
 		}
 		sets = append(sets, s)
 	}
@@ -173,6 +174,6 @@ func (is *issuers) state() []admin.KeySet {
 
 func (is *issuers) close() {
 	for _, r := range is.remotes {
-		r.keys.Close()
+		r.Close()
 	}
 }

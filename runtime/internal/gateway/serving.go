@@ -50,6 +50,10 @@ func (g *gateway) load() (*serving, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", f.Path, err)
 	}
+	apiKeys, err := g.keys.with(f.GetDevelopmentKey())
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", f.Path, err)
+	}
 	certificates, err := g.clients.plan()
 	if err != nil {
 		return nil, err
@@ -59,6 +63,7 @@ func (g *gateway) load() (*serving, error) {
 		AuthHeader:       g.cfg.Auth.Header,
 		RemoveAuthHeader: g.cfg.Auth.RemoveHeader,
 		Users:            g.users,
+		APIKeys:          apiKeys,
 		Certificates:     certificates,
 		Upstream:         g.upstreamOptions(),
 		Overrides:        g.cfg.Overrides,
@@ -191,7 +196,7 @@ func plural(n int, word string) string {
 // State implements admin.Source.
 func (g *gateway) State() admin.State {
 	s := admin.State{
-		KeySets: g.issuers.state(), Draining: g.draining.Load(), Development: g.cfg.Development, Started: g.started.UTC(),
+		KeySets: append(g.issuers.state(), g.keys.state()...), Draining: g.draining.Load(), Development: g.cfg.Development, Started: g.started.UTC(),
 		Revocations: g.revoked.state(),
 	}
 	if now := g.serving.Load(); now != nil {

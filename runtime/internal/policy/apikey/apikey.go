@@ -55,17 +55,18 @@ func New(where In, name string, v Verifier) *Scheme {
 		// The text of WSO2 3.1, which knows more places than headers.
 		missing = missing.Describing("Missing Credentials. Make sure your API request provides required credentials")
 	}
-	s.missing = missing.Becausef("no API key in the %s %s", where, name).Challenging(challenge)
-	s.repeated = fault.InvalidCredentials.Becausef("several API keys in the %s %s", where, name).Challenging(challenge)
+	s.missing = missing.Becausef("no API key in the %s %s", where, name).Challenging(Challenge)
+	s.repeated = fault.InvalidCredentials.Becausef("several API keys in the %s %s", where, name).Challenging(Challenge)
 	return s
 }
 
-// There is no registered scheme for API keys. One must be named (RFC 9110,
-// section 15.5.2), and this one is in wide use.
-const challenge = `ApiKey realm="micro-gw"`
+// Challenge is what WWW-Authenticate says of keys. There is no registered scheme
+// for them. One must be named (RFC 9110, section 15.5.2), and this one is in
+// wide use.
+const Challenge = `ApiKey realm="micro-gw"`
 
 // Challenge is what WWW-Authenticate says of keys.
-func (s *Scheme) Challenge() string { return challenge }
+func (s *Scheme) Challenge() string { return Challenge }
 
 // Prove returns whom the request's key was given to.
 func (s *Scheme) Prove(x *exchange.Exchange) (*exchange.Principal, error) {
@@ -198,5 +199,5 @@ type Nobody struct{}
 
 // Verify implements Verifier.
 func (Nobody) Verify(*exchange.Exchange, []byte) (*exchange.Principal, error) {
-	return nil, fault.InvalidCredentials.Because(fmt.Errorf("no issuer of API keys is configured")).Challenging(challenge)
+	return nil, fault.InvalidCredentials.Because(fmt.Errorf("no issuer of API keys is configured")).Challenging(Challenge)
 }

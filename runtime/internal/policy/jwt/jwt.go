@@ -13,8 +13,8 @@
 //     a signature is only checked once everything else is in order.
 //   - Revoked tokens are refused from the next request on, remembered or not, by
 //     any of the names that they can be revoked by (see Revocations).
-//   - exp is mandatory, iat may not lie in the future, and dates may have a
-//     fraction.
+//   - exp is mandatory (but see Issuer.Lasting), iat may not lie in the future,
+//     and dates may have a fraction.
 //   - The client learns that its credentials are not valid and no more. Which
 //     check failed is the cause of the fault, for the log.
 package jwt
@@ -56,6 +56,13 @@ type Issuer struct {
 	Demands Demands
 	// Leeway is how far the issuer's clock may be from ours, either way.
 	Leeway time.Duration
+	// Gives is what the issuer's tokens are for; others of it are refused.
+	Gives Kind
+	// Lasting tokens, without exp, are accepted.
+	Lasting bool
+	// Refine completes the principal by what else its claims say, once, when the
+	// token is verified. An error refuses the token. nil: there is no more.
+	Refine func(*exchange.Principal) error
 }
 
 // Options for New.
@@ -254,6 +261,15 @@ func (v *Verifier) verify(token []byte, now int64) (*verified, error) {
 		// Whoever forges tokens must not be able to fill the log.
 		return nil, fmt.Errorf("audience %.100q (of %d) has none of %q", c.audience[:min(len(c.audience), 5)], len(c.audience), is.Audience)
 	}
+	if err := is.Gives.check(t.Type, c); err != nil {
+		return nil, err
+	}
+	if c.get("exp") == nil {
+		if !is.Lasting {
+			return nil, errors.New("claims: no exp")
+		}
+		c.dates.expires = lastDate * 1000
+	}
 	e := &verified{dates: c.dates, leeway: is.Leeway.Milliseconds()}
 	if err := e.dates.check(now, e.leeway); err != nil {
 		return nil, err
@@ -274,6 +290,11 @@ func (v *Verifier) verify(token []byte, now int64) (*verified, error) {
 	}
 	if err := c.principal(&e.principal, is, payload); err != nil {
 		return nil, fmt.Errorf("claims: %w", err)
+	}
+	if is.Refine != nil {
+		if err := is.Refine(&e.principal); err != nil {
+			return nil, fmt.Errorf("claims: %w", err)
+		}
 	}
 	restrict(&e.principal, cnf.allows())
 	restrict(&e.principal, is.Demands.Subscriptions.allows(&e.principal))
