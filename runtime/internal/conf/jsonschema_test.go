@@ -73,6 +73,7 @@ func TestJSONSchemaMistakes(t *testing.T) {
 		"claim without a name here", "claims to one name", "FAPI without certificates", "FAPI with RS256",
 		"user without a password", "client certificates", "client certificates by list",
 		"revocation without a broker", "revocation from an extension", "revocation from another extension", "revocation from nowhere",
+		"keys of nobody", "keys without a key", "keys of development", "keys by two keys", "keys by an alias without a store", "tokens of the issuer of development keys",
 	}
 	seen := 0
 	for _, tt := range mistakes() {

@@ -183,7 +183,7 @@ func (a *app) root() *cobra.Command {
 	root.SetVersionTemplate(buildinfo.String("micro-gw") + "\n")
 	root.AddCommand(a.initCommand(), a.buildCommand(), a.lintCommand(), a.inspectCommand(), a.diffCommand(), a.tokenCommand(),
 		a.runCommand(), a.mockCommand(), a.importCommand(), a.resetCommand(), a.schemaCommand(),
-		a.keygenCommand(), a.verifyCommand(), a.imageCommand(),
+		a.keygenCommand(), a.verifyCommand(), a.apikeyCommand(), a.imageCommand(),
 		a.versionCommand(), a.completionCommand())
 	root.CompletionOptions.DisableDefaultCmd = true
 	root.SuggestionsMinimumDistance = 2

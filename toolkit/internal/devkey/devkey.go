@@ -9,6 +9,7 @@
 package devkey
 
 import (
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -34,6 +35,10 @@ const (
 	Issuer   = "https://development.micro-gw.invalid"
 	Audience = "micro-gw"
 )
+
+// KeyIssuer is what a development API key says of itself, beside the same
+// audience. It is not Issuer, so that neither passes for the other.
+const KeyIssuer = "https://apikey.development.micro-gw.invalid"
 
 // Where a project keeps its key, relative to the project's folder.
 const (
@@ -155,6 +160,9 @@ func newKey(private *ecdsa.PrivateKey) (*Key, error) {
 
 // ID is the key's RFC 7638 thumbprint, the kid of its tokens.
 func (k *Key) ID() string { return k.id }
+
+// Private is the key itself, for other kinds of tokens.
+func (k *Key) Private() crypto.Signer { return k.private }
 
 // JWK is the public half as a JSON Web Key (RFC 7517), compact, always the
 // same bytes for one key.
