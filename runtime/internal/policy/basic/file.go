@@ -66,7 +66,7 @@ func NewFile(list []User) (*File, error) {
 			return nil, fmt.Errorf("user %q has no password", u.Name)
 		}
 		// A slow one for nobody as soon as somebody has one.
-		if f.nobody.Slow() == false && (u.Hash.Slow() || len(f.users) == 0) {
+		if !f.nobody.Slow() && (u.Hash.Slow() || len(f.users) == 0) {
 			f.nobody = u.Hash
 		}
 		f.users[u.Name] = &user{u.Hash, exchange.Principal{

@@ -92,7 +92,7 @@ func parseBcrypt(s string) (*Hash, error) {
 	cost, err := bcrypt.Cost(b)
 	switch {
 	case err != nil || len(s) != 60:
-		return nil, errors.New("not a bcrypt hash: want 60 characters, $2b$COST$...")
+		return nil, errors.New("not a bcrypt hash: want 60 characters that begin with $2b$COST$")
 	case cost > maxBcryptCost:
 		return nil, fmt.Errorf("bcrypt with cost %d: every request would wait for it; %d at most", cost, maxBcryptCost)
 	}
