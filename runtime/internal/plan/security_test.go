@@ -104,6 +104,11 @@ func TestSecurity(t *testing.T) {
 		"certificate instead of a password":            {mixed, security([]uint32{login}), true, nil, []string{chain}, "mtls"},
 		"certificate where the API says both":          {mixed, security([]uint32{login, cert}), true, nil, []string{chain}, "900902"},
 		"certificate where the API has its own policy": {plain, security([]uint32{oauth}), true, &artifactpb.MutualTls{Mode: artifactpb.MutualTlsMode_MUTUAL_TLS_MODE_MANDATORY}, []string{chain}, "900902"},
+		"certificate where the API may be shown one":   {plain, security([]uint32{oauth}), true, &artifactpb.MutualTls{Mode: artifactpb.MutualTlsMode_MUTUAL_TLS_MODE_OPTIONAL}, []string{chain}, "900902"},
+
+		"password of a user without the scope": {mixed, &artifactpb.Security{Alternatives: []*artifactpb.SecurityAlternative{{
+			Requirements: []*artifactpb.SecurityRequirement{{Scheme: login, Scopes: []string{"admin"}}},
+		}}}, false, nil, []string{password}, "900910"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := file(func(o *artifactpb.Operation, _ *artifactpb.Cluster) { o.Stages, o.Security = c.stages, c.security })

@@ -20,14 +20,19 @@ import (
 //
 // An alternative that needs what no gateway of ours can check is left out beside
 // one that does not. Where everything needs something like that, what the API
-// asks for takes its place, or OAuth2. Where all that can be checked are tokens
-// that come with something else, the tokens remain.
+// asks for takes its place, or OAuth2. Where it is asked for together with
+// something else, a token takes its place: the rest alone would be less than the
+// author has asked for.
 
 // token reports whether a scheme's credentials are bearer tokens, which are what
 // has scopes.
 func token(k spec.SchemeKind) bool {
 	return k == spec.OAuth2 || k == spec.Bearer || k == spec.OpenIDConnect
 }
+
+// scoped reports whether callers who prove themselves by a scheme have scopes:
+// those of the token, or those that the conf gives a user.
+func scoped(k spec.SchemeKind) bool { return token(k) || k == spec.Basic }
 
 func enforceable(k spec.SchemeKind) bool {
 	return SchemeFeature(k).Enforced()
@@ -42,6 +47,7 @@ func (a *api) secure(op *spec.Operation, out *artifactpb.Operation) {
 		a.optional(s)
 	}
 	alternatives := a.certificates(op, a.alternatives(op))
+	a.bounded(op, alternatives)
 	out.Security = &artifactpb.Security{}
 	tokens, anyToken := true, false
 	for _, alt := range alternatives {
@@ -107,19 +113,46 @@ func clausesOf(alternatives [][]requirement) (clauses [][]string, ok bool) {
 	return clauses, true
 }
 
-// certificates adds what x-wso2-mutual-ssl asks for: where it is mandatory, a
-// client certificate beside everything else, or, if the application's own
-// security is optional, in its place; where it is optional, a certificate will
-// do as well.
+// maxSchemes is how many different ways to prove oneself a runtime tries for an
+// operation. Each API key in a place of its own is one; all tokens are one.
+const maxSchemes = 8
+
+// bounded refuses what no runtime would serve. A client certificate counts in
+// any case: a conf may accept one in place of everything else.
+func (a *api) bounded(op *spec.Operation, alternatives [][]requirement) {
+	kinds := map[string]bool{"certificate": true}
+	for _, alt := range alternatives {
+		for _, r := range alt {
+			switch k := r.scheme.Kind; {
+			case token(k):
+				kinds["token"] = true
+			case k == spec.Basic:
+				kinds["basic"] = true
+			case k == spec.APIKey:
+				kinds[r.scheme.In+" "+r.scheme.Key] = true
+			}
+		}
+	}
+	if n := len(kinds) - 1; n >= maxSchemes {
+		at := op.At
+		if op.Security != nil {
+			at = op.Security.At
+		}
+		a.c.diags.Errorf(at, "it names %d different kinds of credentials: a gateway tries %d at most, beside a client certificate", n, maxSchemes-1)
+	}
+}
+
+// certificates adds what a mandatory x-wso2-mutual-ssl asks for: a client
+// certificate beside everything else, or, if the application's own security is
+// optional, in its place. An optional one adds nothing: callers may show a
+// certificate, and prove themselves as before (WSO2 3.1: both must pass, and
+// without a certificate the first half does).
 func (a *api) certificates(op *spec.Operation, alternatives [][]requirement) [][]requirement {
 	m := a.doc.Extensions.MutualSSL
-	if m == nil {
+	if m == nil || m.Value != "mandatory" {
 		return alternatives
 	}
 	certificate := requirement{scheme: spec.SecurityScheme{Kind: spec.MutualTLS}}
-	if m.Value != "mandatory" {
-		return append(alternatives, []requirement{certificate})
-	}
 	optional := a.doc.Extensions.Application
 	if own := op.Extensions.Application; own != nil && own.Optional != nil {
 		optional = own
@@ -216,13 +249,28 @@ func (a *api) alternatives(op *spec.Operation) [][]requirement {
 		if op.Extensions.Scope == nil {
 			return alts
 		}
-		a.scopeToken(op.Extensions.Scope.At, op.Extensions.Scope.Value)
+		x := op.Extensions.Scope
+		a.scopeToken(x.At, x.Value)
+		with, without := 0, 0
 		for _, alt := range alts {
+			found := false
 			for i := range alt {
-				if token(alt[i].scheme.Kind) {
-					alt[i].scopes = []string{op.Extensions.Scope.Value}
+				if scoped(alt[i].scheme.Kind) {
+					alt[i].scopes = []string{x.Value}
+					found = true
 				}
 			}
+			if found {
+				with++
+			} else {
+				without++
+			}
+		}
+		switch {
+		case with == 0:
+			a.c.diags.ErrorHint(x.At, "ask for a token as well, in security or with security-types: [oauth2]", "only tokens and users have scopes, and the operation asks for neither")
+		case without > 0:
+			a.say(diag.Warning, x.At, false, "only tokens and users have scopes: who comes with what else the operation takes is not asked for one")
 		}
 		return alts
 	}
@@ -269,7 +317,7 @@ func (a *api) fromTypes(s *spec.ApplicationSecurity, list *spec.Security) [][]re
 	if list != nil {
 		for _, alt := range list.Alternatives {
 			for _, r := range alt.Requirements {
-				if scheme, ok := a.find(r); ok && token(scheme.Kind) {
+				if scheme, ok := a.find(r); ok && scoped(scheme.Kind) {
 					scopes = union(scopes, r.Scopes)
 				}
 			}
@@ -281,7 +329,7 @@ func (a *api) fromTypes(s *spec.ApplicationSecurity, list *spec.Security) [][]re
 		case "oauth2":
 			alts = append(alts, []requirement{{builtin.scheme, scopes}})
 		case "basic_auth":
-			alts = append(alts, []requirement{{scheme: spec.SecurityScheme{Kind: spec.Basic}}})
+			alts = append(alts, []requirement{{spec.SecurityScheme{Kind: spec.Basic}, scopes}})
 		case "api_key":
 			alts = append(alts, []requirement{{scheme: spec.SecurityScheme{Kind: spec.APIKey, In: "header", Key: "apikey"}}})
 		}
@@ -297,7 +345,8 @@ func (a *api) fromList(s *spec.Security, op *spec.Operation) [][]requirement {
 		a.carry(s.At, whole, fmt.Sprintf("an empty list does not open an operation: %s; x-wso2-disable-security: true would open it", a.below(whole)))
 		return nil
 	}
-	type alternative struct{ all, rest []requirement } // rest: what can be checked of all
+	// rest is what can be checked of all of an alternative.
+	type alternative struct{ all, rest []requirement }
 	var alts []alternative
 	var blocked []string // what cannot be checked
 	empty, pure, mixed := false, false, false
@@ -314,12 +363,10 @@ func (a *api) fromList(s *spec.Security, op *spec.Operation) [][]requirement {
 			}
 			a.undeclared(r, scheme)
 			req := requirement{scheme: scheme}
-			if token(scheme.Kind) {
+			if scoped(scheme.Kind) {
 				req.scopes = r.Scopes
 			} else if len(r.Scopes) > 0 && enforceable(scheme.Kind) {
-				// Roles "not otherwise defined" (OpenAPI 3.1), which nobody can
-				// check.
-				a.carry(r.At, whole, fmt.Sprintf("the roles that %q is to have are not checked: only tokens have scopes", r.Scheme))
+				a.roles(r, whole)
 			}
 			x.all = append(x.all, req)
 			if enforceable(scheme.Kind) {
@@ -344,7 +391,7 @@ func (a *api) fromList(s *spec.Security, op *spec.Operation) [][]requirement {
 		case pure:
 			a.carry(s.At, whole, fmt.Sprintf("the gateway cannot check %s: it is left out", what))
 		case mixed:
-			a.carry(s.At, whole, fmt.Sprintf("the gateway cannot check %s: only what is asked for beside it is checked", what))
+			a.carry(s.At, whole, fmt.Sprintf("the gateway cannot check %s: a token takes its place beside what else is asked for", what))
 		default:
 			instead := a.below(whole)
 			if instead == "OAuth2 is asked for" {
@@ -356,11 +403,15 @@ func (a *api) fromList(s *spec.Security, op *spec.Operation) [][]requirement {
 	}
 	var kept [][]requirement
 	for _, x := range alts {
-		// Half of a pair is weaker than the pair. It stands for it only where
-		// nothing else can be checked: beside "a token with scope admin" it
-		// would let in whoever has any token.
-		if !pure && len(x.rest) > 0 {
+		// Half of a pair is weaker than the pair, so a token takes the place of
+		// the other half. And beside "a token with scope admin" that would still
+		// let in whoever has any token: it stands only where nothing else can be
+		// checked.
+		if !pure && len(x.rest) > 0 && len(x.rest) < len(x.all) {
 			x.all = x.rest
+			if !slices.ContainsFunc(x.all, func(r requirement) bool { return token(r.scheme.Kind) }) {
+				x.all = append(x.all, builtin)
+			}
 		}
 		// What cannot be an API scheme of the artifact is of no use to later
 		// versions either.
@@ -369,6 +420,17 @@ func (a *api) fromList(s *spec.Security, op *spec.Operation) [][]requirement {
 		}
 	}
 	return kept
+}
+
+// roles says what becomes of a list behind a scheme without scopes. In OpenAPI
+// 3.1 (section 4.8.30) it names roles, "not otherwise defined", which nobody can
+// check; before, it has to be empty and means nothing.
+func (a *api) roles(r spec.Requirement, whole bool) {
+	if a.doc.Dialect == spec.OpenAPI31 {
+		a.c.diags.ErrorHint(r.At, "leave the list empty, or ask for a token, whose scopes are checked", "the gateway cannot check the roles of %q: only tokens and users have scopes", r.Scheme)
+		return
+	}
+	a.carry(r.At, whole, fmt.Sprintf("only tokens and users have scopes: the list behind %q means nothing", r.Scheme))
 }
 
 func add(list []string, s string) []string {
@@ -408,7 +470,7 @@ func (a *api) find(r spec.Requirement) (spec.SecurityScheme, bool) {
 // undeclared warns about scopes that the scheme does not know: a token could
 // never have been issued for a misspelt one.
 func (a *api) undeclared(r spec.Requirement, s spec.SecurityScheme) {
-	if token(s.Kind) {
+	if scoped(s.Kind) {
 		for _, scope := range r.Scopes {
 			a.scopeToken(r.At, scope)
 		}

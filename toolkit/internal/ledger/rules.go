@@ -153,8 +153,12 @@ var acting = func() map[string]rule {
 		"Root x-wso2-endpoints":   namedEndpoints,
 		"Root x-wso2-cors":        cors,
 		"Root x-wso2-auth-header": func(*context) verdict { return enforced("credentials are read from this header") },
-		"Root x-wso2-mutual-ssl": func(*context) verdict {
-			return lacking(compile.MutualTLS, enforced("client certificates are asked for"))
+		"Root x-wso2-mutual-ssl": func(x *context) verdict {
+			why := "callers may show a client certificate, which takes the place of nothing"
+			if strings.EqualFold(strings.TrimSpace(x.value.Text), "mandatory") {
+				why = "callers need a client certificate"
+			}
+			return lacking(compile.MutualTLS, enforced(why))
 		},
 		"Root x-wso2-transports":     func(*context) verdict { return enforced("other listeners do not serve the API") },
 		"Root x-wso2-owner":          func(*context) verdict { return documented("carried, for analytics") },
