@@ -16,6 +16,8 @@ import (
 	"github.com/microgw/microgw/runtime/internal/revocation/broker/amqp091"
 	"github.com/microgw/microgw/runtime/internal/revocation/broker/amqp10"
 	"github.com/microgw/microgw/runtime/internal/revocation/broker/stomp"
+	"github.com/microgw/microgw/runtime/internal/revocation/etcd"
+	"github.com/microgw/microgw/runtime/internal/revocation/eventhub"
 )
 
 // revocations is which tokens are revoked, and whom that is learnt from. Neither
@@ -24,7 +26,9 @@ import (
 // so.
 type revocations struct {
 	intake *revocation.Intake
-	broker *broker.Subscriber // nil: none
+	broker *broker.Subscriber // nil: none, as with the others
+	etcd   *etcd.Source
+	hub    *eventhub.Source
 }
 
 // newRevocations reads the conf; nobody is connected to. It returns nil if tokens
@@ -33,10 +37,6 @@ func newRevocations(c *conf.Config, roots *x509.CertPool, log *slog.Logger) (*re
 	r := &c.Revocation
 	if !r.Realtime.Enabled && !r.Persistent.Enabled {
 		return nil, nil
-	}
-	if r.Persistent.Enabled {
-		const key = "tokenRevocationConfig.persistent.enablePersistentStorageRetrieval"
-		return nil, fmt.Errorf("%s: %s: true is not supported by this version: revoked tokens would be let in", c.Source(key), key)
 	}
 	k := &revocations{intake: &revocation.Intake{Set: revocation.NewSet(r.Capacity, time.Now()), Retention: r.Realtime.Retention, Log: log}}
 	trust := &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}
@@ -51,6 +51,21 @@ func newRevocations(c *conf.Config, roots *x509.CertPool, log *slog.Logger) (*re
 			const key = "tokenRevocationConfig.realtime.jmsConnectionProviderUrl"
 			return nil, fmt.Errorf("%s: %s: %w", c.Source(key), key, err)
 		}
+	}
+	if p := &r.Persistent; p.Enabled && p.Type == "etcd" {
+		var err error
+		k.etcd, err = etcd.New(etcd.Options{
+			URL: p.Hostname, Username: p.Username, Password: p.Password.Reveal(), TLS: trust, Snapshot: p.SnapshotPath, Revoke: k.intake.Revoke, Log: log,
+		})
+		if err != nil {
+			const key = "tokenRevocationConfig.persistent.hostname"
+			return nil, fmt.Errorf("%s: %s: %w", c.Source(key), key, err)
+		}
+	}
+	if p := &r.Persistent; p.Enabled && p.Type == "default" {
+		k.hub = eventhub.New(eventhub.Options{
+			URL: p.EndpointURL, Username: p.Username, Password: p.Password.Reveal(), TLS: trust, Retention: r.Realtime.Retention, Revoke: k.intake.Revoke, Log: log,
+		})
 	}
 	return k, nil
 }
@@ -68,6 +83,12 @@ func (k *revocations) run(ctx context.Context) {
 	var wg sync.WaitGroup
 	if k.broker != nil {
 		wg.Go(func() { k.broker.Run(ctx) })
+	}
+	if k.etcd != nil {
+		wg.Go(func() { k.etcd.Run(ctx) })
+	}
+	if k.hub != nil {
+		wg.Go(func() { k.hub.Run(ctx) })
 	}
 	wg.Wait()
 }
@@ -96,6 +117,12 @@ func (k *revocations) tried() (all []<-chan struct{}) {
 	if k.broker != nil {
 		all = append(all, k.broker.Tried())
 	}
+	if k.etcd != nil {
+		all = append(all, k.etcd.Tried())
+	}
+	if k.hub != nil {
+		all = append(all, k.hub.Tried())
+	}
 	return all
 }
 
@@ -112,6 +139,19 @@ func (k *revocations) state() *admin.Revocations {
 		s := k.broker.State()
 		r.Sources = append(r.Sources, admin.RevocationSource{
 			Kind: "realtime", Source: s.Source, Connected: s.Connected, Since: s.Since.UTC(), Error: s.Error, Messages: s.Messages, LastMessageAge: age(s.Last),
+		})
+	}
+	if k.etcd != nil {
+		s := k.etcd.State()
+		r.Sources = append(r.Sources, admin.RevocationSource{
+			Kind: "persistent", Source: s.Source, Connected: s.Connected, Since: s.Since.UTC(), Error: s.Error, Messages: s.Messages, LastMessageAge: age(s.Last),
+			SnapshotAge: age(s.Snapshot),
+		})
+	}
+	if k.hub != nil {
+		s := k.hub.State()
+		r.Sources = append(r.Sources, admin.RevocationSource{
+			Kind: "persistent", Source: s.Source, Connected: s.Connected, Since: s.Since.UTC(), Error: s.Error, Messages: s.Messages, LastMessageAge: age(s.Last),
 		})
 	}
 	return r

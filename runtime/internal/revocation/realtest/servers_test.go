@@ -5,7 +5,8 @@ package realtest
 
 import (
 	"bytes"
-	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"flag"
 	"fmt"
@@ -42,7 +43,7 @@ func TestMain(m *testing.M) {
 		rabbitMQ.mu.Unlock()
 	}
 	code := m.Run()
-	for _, s := range []*server{activeMQ, rabbitMQ, etcd} {
+	for _, s := range []*server{activeMQ, rabbitMQ, etcd, etcdTLS} {
 		s.stop()
 		if s.dir != "" {
 			_ = os.RemoveAll(s.dir)
@@ -122,7 +123,7 @@ func (s *server) missing() string {
 func (s *server) begin() {
 	if s.dir == "" {
 		s.ports = map[string]string{}
-		if s.dir, s.err = os.MkdirTemp("", "real-"+s.name); s.err != nil {
+		if s.dir, s.err = os.MkdirTemp("", "real-"+strings.ReplaceAll(s.name, " ", "-")); s.err != nil {
 			return
 		}
 		s.out = &tail{}
@@ -317,30 +318,40 @@ ssl_options.keyfile = %s
 	},
 }
 
-var etcd = &server{
-	name: "etcd", ready: slowStarter, needs: []string{"/usr/bin/etcd"},
-	prepare: func(s *server) error { s.port("client"); s.port("peer"); return nil },
-	command: func(s *server) *exec.Cmd {
-		client, peer := "http://"+s.address("client"), "http://"+s.address("peer")
-		return exec.Command("/usr/bin/etcd", "--data-dir", filepath.Join(s.dir, "data"), "--listen-client-urls", client, "--advertise-client-urls", client,
-			"--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer, "--initial-cluster", "default="+peer, "--log-level", "error")
-	},
-	probe: func(s *server) error {
-		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-		defer cancel()
-		r, err := http.NewRequestWithContext(ctx, "GET", "http://"+s.address("client")+"/health", nil)
-		if err != nil {
+var (
+	etcd     = etcdServer("etcd", "http")
+	etcdTLS  = etcdServer("etcd with TLS", "https")
+	trusting = sync.OnceValue(func() *http.Client {
+		pool := x509.NewCertPool()
+		pool.AddCert(cert())
+		return &http.Client{Timeout: patience, Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool}}}
+	})
+)
+
+func etcdServer(name, scheme string) *server {
+	return &server{
+		name: name, ready: slowStarter, needs: []string{"/usr/bin/etcd"},
+		prepare: func(s *server) error { s.port("client"); s.port("peer"); return writePair(s.dir) },
+		command: func(s *server) *exec.Cmd {
+			client, peer := scheme+"://"+s.address("client"), "http://"+s.address("peer")
+			c := exec.Command("/usr/bin/etcd", "--data-dir", filepath.Join(s.dir, "data"), "--listen-client-urls", client, "--advertise-client-urls", client,
+				"--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer, "--initial-cluster", "default="+peer, "--log-level", "error")
+			if scheme == "https" {
+				c.Args = append(c.Args, "--cert-file", filepath.Join(s.dir, "cert.pem"), "--key-file", filepath.Join(s.dir, "key.pem"))
+			}
+			return c
+		},
+		probe: func(s *server) error {
+			resp, err := trusting().Get(scheme + "://" + s.address("client") + "/health")
+			if err != nil {
+				return err
+			}
+			defer resp.Body.Close()
+			b, err := io.ReadAll(io.LimitReader(resp.Body, 1000))
+			if err == nil && !bytes.Contains(b, []byte("true")) {
+				err = errors.New(strings.TrimSpace(string(b)))
+			}
 			return err
-		}
-		resp, err := http.DefaultClient.Do(r)
-		if err != nil {
-			return err
-		}
-		defer resp.Body.Close()
-		b, err := io.ReadAll(io.LimitReader(resp.Body, 1000))
-		if err == nil && !bytes.Contains(b, []byte("true")) {
-			err = errors.New(strings.TrimSpace(string(b)))
-		}
-		return err
-	},
+		},
+	}
 }
