@@ -462,7 +462,7 @@ func (a *api) operations() {
 			known[same] = true
 			t, err := pathtmpl.Parse(path)
 			if err != nil {
-				a.c.diags.ErrorHint(op.Path.At, pathHint(op.Path.Value), "%s", syntax(err))
+				a.c.diags.ErrorHint(op.Path.At, cmp.Or(pathHint(op.Path.Value), templateHint(err)), "%s", syntax(err))
 			} else {
 				a.foreignStyle(op.Path)
 				a.templates = append(a.templates, template{op.Path, same, t, t.Shape()})
@@ -698,7 +698,7 @@ func (a *api) shapes() {
 		first, again := shapes[t.shape]
 		switch {
 		case both != nil:
-			a.c.diags.Errorf(t.path.At, "no %s request can tell it from %q at %s", strings.Join(both, " or "), before.path.Value, before.path.At)
+			a.c.diags.ErrorHint(t.path.At, "keep one of them, or give one a segment that the other does not have", "no %s request can tell it from %q at %s", strings.Join(both, " or "), before.path.Value, before.path.At)
 		case again:
 			a.c.diags.Warnf(t.path.At, "it matches the same requests as %q at %s: the method decides", first.path.Value, first.path.At)
 		default:

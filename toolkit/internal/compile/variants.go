@@ -100,3 +100,17 @@ func differs(a, b *artifactpb.Operation) string {
 	}
 	return ""
 }
+
+// templateHint says what to do about a path that cannot be matched, where that is
+// not said already.
+func templateHint(err error) string {
+	switch msg := syntax(err); {
+	case strings.Contains(msg, "need something between them"):
+		return "describe them as one parameter"
+	case strings.HasSuffix(msg, "occurs twice"):
+		return "give one of them another name"
+	case msg == "empty path segment":
+		return "leave out one of the slashes"
+	}
+	return ""
+}

@@ -458,7 +458,11 @@ func (c *checker) reference(n *tree.Node, o *object, p *place, f *file) {
 		return
 	}
 	if kind := c.grammar.kind(ref.Text); kind != nil && o.home != "" && kind.home != o.home {
-		c.diags.Errorf(at, "%q leads to a %s, not to a %s", ref.Text, kind.name, o.name)
+		home := o.home
+		if c.grammar != grammar20 {
+			home = "components." + home
+		}
+		c.diags.ErrorHint(at, "refer to one of "+home, "%q leads to a %s, not to a %s", ref.Text, kind.name, o.name)
 		return
 	}
 	// A chain of references must end.
