@@ -13,7 +13,7 @@ import (
 )
 
 // TestIssuer holds the gateway against a real OpenID Connect provider: tokens by
-// its JWKS URL, a key rotation, the issuer gone, and the issuer absent at the
+// its JWKS URL and by discovery, a key rotation, the issuer gone, and the issuer absent at the
 // start.
 func TestIssuer(t *testing.T) {
 	if _, err := exec.LookPath("npm"); err != nil {
@@ -66,6 +66,20 @@ jwksURL = "`+issuer+`/jwks"
 	if got := call(t, "GET", pet, first, ""); got.status != 200 {
 		t.Errorf("a token with the old key: got %d %s", got.status, got.body)
 	}
+
+	// The same issuer by its name alone: its metadata says where the keys are.
+	found := port(t)
+	byName := write(t, dir, "discovery.conf", `
+[[jwtTokenConfig]]
+issuer = "`+issuer+`"
+audience = "gateway"
+discovery = true
+`)
+	byDiscovery := start(t, dir, "runtime", append(local(found), "--artifact", "petstore/target/petstore.mgw", "--conf", byName,
+		"-e", "petstore_prod_endpoint_0=http://127.0.0.1:"+mockPort+"/v2")...).listening(found)
+	byDiscovery.await("acceptance of a token by discovery", func() bool {
+		return call(t, "GET", "http://127.0.0.1:"+found+"/petstore/v1/pet/42", second, "").status == 200
+	})
 
 	// The issuer dies: last good keys go on, for tokens seen and not seen.
 	third := token(t, issuer, "read:pets")

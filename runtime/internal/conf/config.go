@@ -165,12 +165,14 @@ type Auth struct {
 }
 
 // Issuer is somebody whose tokens are accepted. Exactly one of
-// CertificateAlias, JWKSURL and PublicKeyFile is set.
+// CertificateAlias, JWKSURL, Discovery and PublicKeyFile is set.
 type Issuer struct {
 	Issuer           string
 	Audience         []string // any of them; none: not checked
 	CertificateAlias string   // in Listener.TrustStore
 	JWKSURL          string
+	Discovery        bool   // the issuer's metadata says where its keys are
+	DiscoveryURL     string // where that is; "": where Issuer says
 	PublicKeyFile    string // PEM: a public key or a certificate
 	Algorithm        string // of PublicKeyFile or CertificateAlias; "": the key's usual ones
 	ConsumerKeyClaim string

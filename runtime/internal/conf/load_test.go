@@ -174,7 +174,7 @@ func TestEveryKey(t *testing.T) {
 		"httpClients.verifyHostname": "false", "httpClients.disableSslVerification": "true", "authConfig.removeAuthHeaderFromOutMessage": "false",
 		"listenerConfig.keyStorePassword": "p", "listenerConfig.keyStore.password": "p", "listenerConfig.trustStorePassword": "p", "listenerConfig.trustStore.password": "p",
 		"jwtTokenConfig.audience": "a", "jwtTokenConfig.certificateAlias": "x", "jwtTokenConfig.jwksURL": "https://i.example/jwks", "jwtTokenConfig.issuer": "i",
-		"jwtTokenConfig.consumerKeyClaim": "azp", "jwtTokenConfig.usernameClaim": "email", "jwtTokenConfig.claims.remoteClaim": "scp", "jwtTokenConfig.claims.localClaim": "scope", "jwtTokenConfig.tokenType": "at+jwt", "jwtTokenConfig.profile": "fapi", "jwtTokenConfig.validateSubscription": "false", "security.validateSubscriptions": "true", "jwtTokenConfig.algorithm": "PS256",
+		"jwtTokenConfig.consumerKeyClaim": "azp", "jwtTokenConfig.usernameClaim": "email", "jwtTokenConfig.claims.remoteClaim": "scp", "jwtTokenConfig.claims.localClaim": "scope", "jwtTokenConfig.discovery": "true", "jwtTokenConfig.openidConfigurationURL": "https://i.example/m", "jwtTokenConfig.tokenType": "at+jwt", "jwtTokenConfig.profile": "fapi", "jwtTokenConfig.validateSubscription": "false", "security.validateSubscriptions": "true", "jwtTokenConfig.algorithm": "PS256",
 		"b7a.users.somebody.password": sha256OfSecret, "b7a.users.somebody.scopes": "read,write",
 		"artifact.verifyKeys": "store.p12",
 		"tokenRevocationConfig.realtime.enableRealtimeMessageRetrieval": "true", "tokenRevocationConfig.realtime.jmsConnectionTopic": "t",
@@ -236,7 +236,9 @@ func TestEveryKey(t *testing.T) {
 			if strings.HasSuffix(name, ".profile") {
 				beside["mutualSSLConfig.sslVerifyClient"], beside["jwtTokenConfig.algorithm"] = "optional", "PS256"
 			}
-			if !strings.HasSuffix(name, "jwksURL") && !strings.HasSuffix(name, "publicKeyFile") {
+			if strings.HasSuffix(name, "discovery") {
+				beside["jwtTokenConfig.issuer"] = "https://i.example"
+			} else if !strings.HasSuffix(name, "jwksURL") && !strings.HasSuffix(name, "openidConfigurationURL") && !strings.HasSuffix(name, "publicKeyFile") {
 				beside["jwtTokenConfig.certificateAlias"] = "x"
 			}
 		}

@@ -45,7 +45,7 @@ const referenceIssuers = `
 
 Whose tokens are accepted: ` + "`[[jwtTokenConfig]]`" + `, once for each issuer, or ` + "`[jwtTokenConfig]`" + ` if there is one. In the
 environment and behind ` + "`-e`" + ` they are numbered from 0, as in ` + "`jwtTokenConfig_1_issuer`" + `; without a number the first is
-meant. Each issuer needs exactly one of ` + "`jwksURL`, `publicKeyFile` and `certificateAlias`" + `.
+meant. Each issuer needs exactly one of ` + "`discovery`, `jwksURL`, `publicKeyFile` and `certificateAlias`" + `.
 `
 
 const referenceOverrides = `

@@ -152,16 +152,30 @@ func (l *loader) checkIssuers() {
 		case is.Issuer == DevelopmentIssuer, is.Issuer == DevelopmentKeyIssuer:
 			fail("issuer", "this is the issuer of development tokens; start with --dev to accept them")
 		}
-		broken := bad("certificateAlias") || bad("jwksURL") || bad("publicKeyFile")
+		broken := bad("certificateAlias") || bad("jwksURL") || bad("publicKeyFile") || bad("discovery") || bad("openidConfigurationURL")
+		is.Discovery = is.Discovery || is.DiscoveryURL != ""
+		discovery := "discovery"
+		if is.DiscoveryURL != "" {
+			discovery = "openidConfigurationURL"
+		}
 		switch {
 		case broken:
+		case is.Discovery && is.JWKSURL != "":
+			fail(discovery, "there is jwksURL, too; only one of them can be used")
+		case is.Discovery && is.PublicKeyFile != "":
+			fail(discovery, "there is publicKeyFile, too; only one of them can be used")
+		case is.Discovery && is.CertificateAlias != "":
+			fail(discovery, "there is certificateAlias, too; only one of them can be used")
+		case is.Discovery && is.DiscoveryURL == "" && checkURL(is.Issuer) != "" && is.Issuer != "" && !bad("issuer"):
+			fail("issuer", "discovery needs a URL: "+checkURL(is.Issuer))
+		case is.Discovery:
 		case is.PublicKeyFile != "" && is.JWKSURL != "":
 			fail("publicKeyFile", "there is jwksURL, too; only one of them can be used")
 		case is.PublicKeyFile != "" && is.CertificateAlias != "":
 			fail("publicKeyFile", "there is certificateAlias, too; only one of them can be used")
 		case is.PublicKeyFile == "" && is.JWKSURL == "" && is.CertificateAlias == "":
 			at, _ := where("issuer")
-			l.problem(at, table, "has no key: set jwksURL, publicKeyFile or certificateAlias", "")
+			l.problem(at, table, "has no key: set discovery, jwksURL, publicKeyFile or certificateAlias", "")
 		case is.JWKSURL != "" && is.CertificateAlias != "":
 			at, name := where("certificateAlias")
 			l.warn(at, name, "not used: jwksURL is there, too")
@@ -173,12 +187,17 @@ func (l *loader) checkIssuers() {
 		case is.CertificateAlias != "" && noStore:
 			fail("certificateAlias", "needs listenerConfig.trustStorePath")
 		}
-		if is.Algorithm != "" && is.JWKSURL != "" && !broken {
-			fail("algorithm", "the keys behind jwksURL say their own algorithms")
+		if is.Algorithm != "" && (is.JWKSURL != "" || is.Discovery) && !broken {
+			fail("algorithm", "the keys of a key set say their own algorithms")
 		}
-		if u, err := url.Parse(is.JWKSURL); err == nil && u.Scheme == "http" && !loopback(u.Hostname()) {
-			at, name := where("jwksURL")
-			l.warn(at, name, "without TLS, whoever is in between can put in a key of his own")
+		for _, from := range []struct{ key, url string }{{"jwksURL", is.JWKSURL}, {"openidConfigurationURL", is.DiscoveryURL}, {"issuer", is.Issuer}} {
+			if from.key == "issuer" && (!is.Discovery || is.DiscoveryURL != "") {
+				continue
+			}
+			if u, err := url.Parse(from.url); err == nil && u.Scheme == "http" && !loopback(u.Hostname()) {
+				at, name := where(from.key)
+				l.warn(at, name, "without TLS, whoever is in between can put in a key of his own")
+			}
 		}
 		if len(is.Audience) == 0 && !bad("audience") {
 			at, name := where("issuer")
@@ -195,7 +214,7 @@ func (l *loader) checkIssuers() {
 			switch {
 			case l.c.Mutual.Verify == "" && !l.broken["mutualSSLConfig.sslVerifyClient"]:
 				fail("profile", "needs mutualSSLConfig.sslVerifyClient: a token is bound to a client certificate, and clients are not asked for one")
-			case !broken && is.JWKSURL == "" && is.Algorithm != "PS256" && is.Algorithm != "ES256":
+			case !broken && is.JWKSURL == "" && !is.Discovery && is.Algorithm != "PS256" && is.Algorithm != "ES256":
 				fail("algorithm", "want PS256 or ES256, by the profile "+ProfileFAPI)
 			}
 		}

@@ -2,10 +2,13 @@ package gateway
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/x509"
 	"fmt"
 	"log/slog"
 	"os"
+	"slices"
+	"strings"
 	"sync"
 
 	"github.com/microgw/microgw/runtime/internal/admin"
@@ -13,6 +16,7 @@ import (
 	"github.com/microgw/microgw/runtime/internal/keys"
 	"github.com/microgw/microgw/runtime/internal/policy/jwt"
 	"github.com/microgw/microgw/runtime/internal/revocation"
+	"github.com/microgw/microgw/schema/artifactpb"
 )
 
 // issuers is whose tokens are accepted. The key sets live as long as the
@@ -73,8 +77,12 @@ func newIssuers(c *conf.Config, log *slog.Logger) (_ *issuers, err error) {
 
 func (is *issuers) keySet(i conf.Issuer, store *keys.Store) (keys.KeySet, error) {
 	switch {
-	case i.JWKSURL != "":
-		r, err := keys.NewRemote(keys.RemoteOptions{URL: i.JWKSURL, RootCAs: is.trusted, Logger: is.log})
+	case i.JWKSURL != "" || i.Discovery:
+		o := keys.RemoteOptions{URL: i.JWKSURL, RootCAs: is.trusted, Logger: is.log}
+		if i.Discovery {
+			o.Issuer, o.Discovery = i.Issuer, cmp.Or(i.DiscoveryURL, keys.DiscoveryURL(i.Issuer))
+		}
+		r, err := keys.NewRemote(o)
 		if err != nil {
 			return nil, err
 		}
@@ -157,6 +165,23 @@ func developmentSet(key []byte) (keys.KeySet, error) {
 		return nil, fmt.Errorf("development key: %w", err)
 	}
 	return set, nil
+}
+
+// unknown says which issuers a definition names (schemes of the type
+// openIdConnect) that the conf does not. Whose tokens are accepted is for the
+// operator to say: a definition cannot bring in an issuer.
+func (is *issuers) unknown(schemes []*artifactpb.SecurityScheme) (w []string) {
+	for _, s := range schemes {
+		at := s.GetOpenIdConnect().GetDiscoveryUrl()
+		issuer, ok := keys.IssuerOf(at)
+		if at == "" || slices.ContainsFunc(is.cfg.Issuers, func(i conf.Issuer) bool {
+			return i.DiscoveryURL == at || ok && strings.TrimSuffix(i.Issuer, "/") == issuer
+		}) {
+			continue
+		}
+		w = append(w, fmt.Sprintf("security scheme %q: its issuer (%.200s) is not configured (jwtTokenConfig): only the configured issuers' tokens are accepted", s.GetName(), at))
+	}
+	return w
 }
 
 // state is for /ready.

@@ -83,7 +83,7 @@ func (g *gateway) load() (*serving, error) {
 	s.developmentKey = len(f.GetDevelopmentKey()) > 0
 	s.apis = len(f.GetApis())
 	s.needs = needsOf(f.GetApis(), f.GetSecuritySchemes())
-	s.strange = g.clients.unknownAPIs(f.GetApis())
+	s.strange = append(g.clients.unknownAPIs(f.GetApis()), g.issuers.unknown(f.GetSecuritySchemes())...)
 	ids := make([]string, len(s.table.Routes))
 	for i, r := range s.table.Routes {
 		// IDs are unique in an API only; APIs differ in their base paths.

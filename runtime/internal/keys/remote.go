@@ -11,7 +11,6 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/netip"
-	"net/url"
 	"slices"
 	"strings"
 	"sync"
@@ -38,6 +37,9 @@ const (
 // the defaults.
 type RemoteOptions struct {
 	URL string // http or https; plain http beyond this machine is warned of
+	// Discovery is the URL of the metadata of Issuer, which says where the set
+	// is, instead of URL.
+	Discovery, Issuer string
 
 	// RootCAs are the roots that the endpoint's certificate is checked
 	// against; nil stands for the system's.
@@ -64,12 +66,17 @@ type RemoteOptions struct {
 //     changed its keys. One load serves all who ask, there is at most one each
 //     MinInterval, and nobody waits for it longer than Wait.
 //   - Keys that are gone from a newly loaded set are retired.
+//   - Where the set is may itself be loaded, from the issuer's metadata, which
+//     must be of that issuer. It goes on as the keys do.
 type Remote struct {
 	opts   RemoteOptions
 	client *http.Client
 	log    *slog.Logger
 
 	current atomic.Pointer[set] // nil until loaded
+
+	found   string    // where the metadata says that the set is; "" if there is none yet
+	foundAt time.Time // when it was asked last
 
 	mu      sync.Mutex
 	loading chan struct{} // closed when the load that is wanted or under way ends; nil if none is
@@ -82,16 +89,13 @@ type Remote struct {
 
 // NewRemote checks the options and starts to load. Close ends it.
 func NewRemote(o RemoteOptions) (*Remote, error) {
-	u, err := url.Parse(o.URL)
-	switch {
-	case err != nil:
-		return nil, fmt.Errorf("jwks: %w", err)
-	case u.Scheme != "https" && u.Scheme != "http":
-		return nil, fmt.Errorf("jwks %s: the scheme must be https or http", u.Redacted())
-	case u.Hostname() == "":
-		return nil, fmt.Errorf("jwks %s: no host", u.Redacted())
-	case u.User != nil:
-		return nil, fmt.Errorf("jwks %s: a URL with a password ends up in logs", u.Redacted())
+	what, from := "jwks", o.URL
+	if o.Discovery != "" {
+		what, from = "metadata", o.Discovery
+	}
+	u, err := checkURL(from)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", what, err)
 	}
 	setDefault(&o.Refresh, defaultRefresh)
 	setDefault(&o.MinInterval, defaultMinInterval)
@@ -113,7 +117,7 @@ func NewRemote(o RemoteOptions) (*Remote, error) {
 	r := &Remote{
 		opts:    o,
 		client:  &http.Client{Transport: o.Transport, CheckRedirect: checkRedirect},
-		log:     o.Logger.With("jwks", u.Redacted()),
+		log:     o.Logger.With(what, u.Redacted()),
 		loading: make(chan struct{}),
 		wanted:  make(chan struct{}, 1),
 		stop:    stop,
@@ -242,6 +246,9 @@ func (r *Remote) load(ctx context.Context) bool {
 	r.mu.Unlock()
 
 	list, problems, err := r.fetch(ctx)
+	if err != nil {
+		r.foundAt = time.Time{} // perhaps the set has moved
+	}
 	switch {
 	case err == nil:
 		r.replace(list, problems)
@@ -296,25 +303,13 @@ func (r *Remote) replace(list []*Key, problems []error) {
 func (r *Remote) fetch(ctx context.Context) ([]*Key, []error, error) {
 	ctx, cancel := context.WithTimeout(ctx, r.opts.Timeout)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, r.opts.URL, nil)
+	location, err := r.location(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
-	req.Header.Set("Accept", "application/jwk-set+json, application/json")
-	resp, err := r.client.Do(req)
+	body, err := r.get(ctx, location, "application/jwk-set+json, application/json")
 	if err != nil {
 		return nil, nil, err
-	}
-	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		return nil, nil, fmt.Errorf("answered %s", resp.Status)
-	}
-	body, err := io.ReadAll(io.LimitReader(resp.Body, maxJWKSBody+1))
-	if err != nil {
-		return nil, nil, err
-	}
-	if len(body) > maxJWKSBody {
-		return nil, nil, fmt.Errorf("answer larger than %d bytes", maxJWKSBody)
 	}
 	list, problems, err := parseJWKS(body)
 	if err != nil {
@@ -324,6 +319,31 @@ func (r *Remote) fetch(ctx context.Context) ([]*Key, []error, error) {
 		return nil, nil, errors.Join(append([]error{errors.New("no usable key in the answer")}, problems...)...)
 	}
 	return list, problems, nil
+}
+
+// get returns what is at a URL, within the limits.
+func (r *Remote) get(ctx context.Context, from, accept string) ([]byte, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, from, nil)
+	if err != nil {
+		return nil, err
+	}
+	req.Header.Set("Accept", accept)
+	resp, err := r.client.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return nil, fmt.Errorf("answered %s", resp.Status)
+	}
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxJWKSBody+1))
+	if err != nil {
+		return nil, err
+	}
+	if len(body) > maxJWKSBody {
+		return nil, fmt.Errorf("answer larger than %d bytes", maxJWKSBody)
+	}
+	return body, nil
 }
 
 // checkRedirect follows a few redirects, never from https to http.
