@@ -23,8 +23,8 @@ import (
 	"github.com/microgw/microgw/schema/artifactpb"
 )
 
-// sign makes a token of the claims, which are given dates.
-func (s *signer) sign(t testing.TB, claims map[string]any) string {
+// issue makes an access token of the claims, which are given dates.
+func (s *signer) issue(t testing.TB, claims map[string]any) string {
 	t.Helper()
 	b64 := base64.RawURLEncoding.EncodeToString
 	all := map[string]any{"aud": "gw", "sub": "me", "exp": time.Now().Unix() + 600}
@@ -125,7 +125,7 @@ tokenType = "at+jwt"
 	}
 
 	// The metadata is somebody else's: its tokens cannot be judged.
-	token := a.sign(t, map[string]any{"iss": issuerA, "permissions": []string{"read"}})
+	token := a.issue(t, map[string]any{"iss": issuerA, "permissions": []string{"read"}})
 	g.untilLogged("is of the issuer")
 	if got, body := ask(client, "http://"+g.at.HTTP+"/v1/scoped", bearer(token)...); got != "503 900900" {
 		t.Errorf("metadata that lies: %s %s", got, body)
@@ -165,7 +165,7 @@ tokenType = "at+jwt"
 		{"bound, of an issuer that does not ask for it", a, map[string]any{"iss": issuerA, "cnf": cnf}, "/v1/pet", plain, "401 900901"},
 		{"DPoP", a, map[string]any{"iss": issuerA, "cnf": map[string]any{"jkt": "x"}}, "/v1/pet", plain, "401 900901"},
 	} {
-		got, body := ask(k.via, "https://"+g.at.HTTPS+k.path, bearer(k.by.sign(t, k.claims))...)
+		got, body := ask(k.via, "https://"+g.at.HTTPS+k.path, bearer(k.by.issue(t, k.claims))...)
 		if got != k.want {
 			t.Errorf("%s: got %s (%s), want %s", k.what, got, body, k.want)
 		}
