@@ -15,8 +15,8 @@ func TestExamples(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(files) < 1 {
-		t.Fatalf("there are %d examples", len(files))
+	if len(files) < 5 {
+		t.Fatalf("there are %d examples, there were 5", len(files))
 	}
 	for _, file := range files {
 		t.Run(filepath.Dir(file), func(t *testing.T) {
