@@ -463,6 +463,7 @@ func TestWriteFails(t *testing.T) {
 		{"folder is missing", func(dir string) string { return filepath.Join(dir, "none", "new.mgw") }, sample(), "no such file or directory"},
 		// Fails at the rename, when the temporary file is already written.
 		{"path is a folder", func(dir string) string { return filepath.Join(dir, "folder") }, sample(), "file exists"},
+		{"path is a device", func(dir string) string { return filepath.Join(dir, "device") }, sample(), "not a regular file"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			dir := t.TempDir()
@@ -472,12 +473,15 @@ func TestWriteFails(t *testing.T) {
 			if err := os.Mkdir(filepath.Join(dir, "folder"), 0o755); err != nil {
 				t.Fatal(err)
 			}
+			if err := os.Symlink(os.DevNull, filepath.Join(dir, "device")); err != nil {
+				t.Fatal(err)
+			}
 			path := tt.path(dir)
 			err := artifact.Write(path, tt.a)
 			if err == nil || !strings.HasPrefix(err.Error(), path+": ") || !strings.Contains(err.Error(), tt.want) || strings.Contains(err.Error(), "\n") {
 				t.Errorf("got %v, want one line with %q", err, tt.want)
 			}
-			mustHold(t, dir, "folder", "old.mgw")
+			mustHold(t, dir, "device", "folder", "old.mgw")
 			if got, _ := os.ReadFile(filepath.Join(dir, "old.mgw")); string(got) != "old" {
 				t.Errorf("the old file is now %q", got)
 			}

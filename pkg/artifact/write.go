@@ -2,6 +2,7 @@ package artifact
 
 import (
 	"crypto/ed25519"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -39,6 +40,11 @@ func write(path string, data []byte, err error) error {
 }
 
 func replace(path string, data []byte) (err error) {
+	// A rename would put a file in the place of /dev/null, or of the link that
+	// /dev/stdout is.
+	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() && !info.IsDir() {
+		return errors.New("not a regular file")
+	}
 	dir := filepath.Dir(path)
 	// In the same folder, because a rename is atomic only within a file
 	// system. The dot keeps it out of globs such as *.mgw.

@@ -154,7 +154,7 @@ func (p *Project) files(folder string, extensions ...string) ([]string, error) {
 			return nil
 		}
 		if !slices.Contains(extensions, strings.ToLower(path.Ext(name))) {
-			return nil
+			return p.followed(name, d)
 		}
 		// A link counts as what it leads to. One that leads out of the
 		// project, or nowhere, fails when it is read.
@@ -168,10 +168,23 @@ func (p *Project) files(folder string, extensions ...string) ([]string, error) {
 		return nil
 	})
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", folder, err)
+		return nil, fmt.Errorf("%s: %w", folder, reason(err))
 	}
 	slices.Sort(files)
 	return files, nil
+}
+
+// followed refuses a link to a folder: what is in there would be missing without
+// a word.
+func (p *Project) followed(name string, d fs.DirEntry) error {
+	if d.Type()&fs.ModeSymlink == 0 {
+		return nil
+	}
+	// What it leads to outside of the project cannot be seen.
+	if info, err := p.root.Stat(name); err == nil && info.IsDir() || err != nil && !errors.Is(err, fs.ErrNotExist) && path.Ext(name) == "" {
+		return fmt.Errorf("%s is a link to a folder, which is not followed", path.Base(name))
+	}
+	return nil
 }
 
 // Policies is the name of the project's policy file, or "" if it has none. Two
@@ -182,7 +195,7 @@ func (p *Project) Policies() (string, error) {
 		if _, err := p.root.Stat(name); err == nil {
 			found = append(found, name)
 		} else if !errors.Is(err, fs.ErrNotExist) {
-			return "", err
+			return "", fmt.Errorf("%s: %w", name, reason(err))
 		}
 	}
 	switch len(found) {

@@ -3,6 +3,7 @@ package project_test
 import (
 	"crypto/sha256"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -126,6 +127,41 @@ func TestConfinement(t *testing.T) {
 	}
 	if data, err := p.Read("api_definitions/inside.yaml"); string(data) != "inside/b.yaml" {
 		t.Errorf("inside: %q, %v", data, err)
+	}
+}
+
+// What is behind a link to a folder would be missing without a word.
+func TestLinkedFolders(t *testing.T) {
+	elsewhere := t.TempDir()
+	for name, c := range map[string]struct{ link, target, want string }{
+		"inside":          {"api_definitions/more", "../shared", "api_definitions: more is a link to a folder, which is not followed"},
+		"outside":         {"api_definitions/more", elsewhere, "api_definitions: more is a link to a folder, which is not followed"},
+		"all of them":     {"api_definitions", elsewhere, "api_definitions: it leads out of the project"},
+		"in a loop":       {"api_definitions/more", ".", "api_definitions: more is a link to a folder, which is not followed"},
+		"some other file": {"api_definitions/notes.txt", filepath.Join(elsewhere, "notes.txt"), ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := folder(t, "shared/a.yaml", "conf/keep")
+			if strings.Contains(c.link, "/") {
+				if err := os.Mkdir(filepath.Join(dir, "api_definitions"), 0o755); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := os.Symlink(c.target, filepath.Join(dir, c.link)); err != nil {
+				t.Fatal(err)
+			}
+			_, err := open(t, dir).Definitions()
+			if got := fmt.Sprint(err); got != c.want && (err != nil || c.want != "") {
+				t.Errorf("got %s, want %s", got, c.want)
+			}
+		})
+	}
+	dir := folder(t, "api_definitions/a.yaml")
+	if err := os.Symlink(filepath.Join(elsewhere, "policy.yaml"), filepath.Join(dir, "policy.yaml")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := open(t, dir).Policies(); err == nil || err.Error() != "policy.yaml: it leads out of the project" {
+		t.Errorf("policy.yaml: %v", err)
 	}
 }
 
