@@ -128,10 +128,11 @@ func provider(t *testing.T) func(port string) *program {
 	}
 }
 
-// token gets an access token by client credentials.
-func token(t *testing.T, issuer, scope string) string {
+// token gets an access token by client credentials, for a resource if one is
+// named.
+func token(t *testing.T, issuer, scope string, resource ...string) string {
 	t.Helper()
-	form := url.Values{"grant_type": {"client_credentials"}, "scope": {scope}}
+	form := url.Values{"grant_type": {"client_credentials"}, "scope": {scope}, "resource": resource}
 	r, err := http.NewRequest("POST", issuer+"/token", strings.NewReader(form.Encode()))
 	if err != nil {
 		t.Fatal(err)

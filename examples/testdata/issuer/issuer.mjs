@@ -1,8 +1,11 @@
-// A real OpenID Connect provider for tests: client credentials, JWT access
-// tokens, and a key rotation on demand.
+// A real OpenID Connect provider for tests: client credentials, JWT and opaque
+// access tokens, introspection, revocation, and a key rotation on demand.
 //
 //   node issuer.mjs PORT
-//   POST /token      client app1, secret app1secret
+//   POST /token      client app1, secret app1secret; resource=urn:opaque for an
+//                    opaque token
+//   POST /token/introspection, /token/revocation
+//                    client gateway, secret gatewaysecret
 //   POST /rotate     a new signing key; the old one stays, unless x-drop-old
 import http from 'node:http';
 import { Provider } from 'oidc-provider';
@@ -27,18 +30,25 @@ function build() {
     clients: [{
       client_id: 'app1', client_secret: 'app1secret', scope,
       grant_types: ['client_credentials'], redirect_uris: [], response_types: [],
+    }, {
+      client_id: 'gateway', client_secret: 'gatewaysecret',
+      grant_types: [], redirect_uris: [], response_types: [],
     }],
     ttl: { ClientCredentials: 300 },
     features: {
       devInteractions: { enabled: false },
       clientCredentials: { enabled: true },
+      introspection: { enabled: true, allowedPolicy: () => true },
+      revocation: { enabled: true, allowedPolicy: () => true },
       resourceIndicators: {
         enabled: true,
         defaultResource: () => 'urn:gateway',
         useGrantedResource: () => true,
-        getResourceServerInfo: () => ({
-          scope, audience: 'gateway', accessTokenTTL: 300, accessTokenFormat: 'jwt',
-          jwt: { sign: { alg: keys[0].alg } },
+        getResourceServerInfo: (_, resource) => ({
+          scope, audience: 'gateway', accessTokenTTL: 300,
+          ...(resource === 'urn:opaque' ? { accessTokenFormat: 'opaque' } : {
+            accessTokenFormat: 'jwt', jwt: { sign: { alg: keys[0].alg } },
+          }),
         }),
       },
     },

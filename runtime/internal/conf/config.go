@@ -48,6 +48,8 @@ type Config struct {
 	Log        Log
 	AccessLog  AccessLog
 
+	Introspection Introspection
+
 	// Development says that the artifact's development key is to be trusted.
 	Development bool
 
@@ -281,8 +283,9 @@ func Default() *Config {
 				MaxEntityBodySize:   -1,
 			},
 		},
-		Auth:       Auth{Header: "Authorization", RemoveHeader: true},
-		TokenCache: TokenCache{Enabled: true, Expiry: 15 * time.Minute, Capacity: 10000},
+		Auth:          Auth{Header: "Authorization", RemoveHeader: true},
+		TokenCache:    TokenCache{Enabled: true, Expiry: 15 * time.Minute, Capacity: 10000},
+		Introspection: Introspection{AuthMethod: ClientSecretBasic, Timeout: 2 * time.Second, NegativeCacheTime: 5 * time.Second, MaxConcurrent: 64},
 		Revocation: Revocation{
 			Capacity:   1_000_000,
 			Realtime:   Realtime{Topic: "tokenRevocation", Retention: 24 * time.Hour},

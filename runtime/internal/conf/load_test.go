@@ -186,6 +186,9 @@ func TestEveryKey(t *testing.T) {
 		"tokenRevocationConfig.persistent.username": "u", "tokenRevocationConfig.persistent.password": "p",
 		"apikey.tokenConfigs.issuer": "k", "apikey.tokenConfigs.audience": "a", "apikey.tokenConfigs.certificateAlias": "x", "apikey.tokenConfigs.jwksURL": "https://i.example/jwks",
 		"apikey.tokenConfigs.validateAllowedAPIs": "true", "apikey.tokenConfigs.allowWithoutExpiry": "true",
+		"introspection.url": "https://i.example/introspect", "introspection.authMethod": "private_key_jwt", "introspection.timeout": "3s", "introspection.negativeCacheTime": "3s",
+		"introspection.failedJWT": "true", "keyManager.enableIntrospectForFailedJWT": "true", "introspection.audience": "a,b",
+		"introspection.clientId": "gateway", "introspection.clientSecret": "s", "introspection.keyId": "k", "introspection.assertionAudience": "a", "introspection.issuer": "i",
 		"mutualSSLConfig.sslVerifyClient": "require", "mutualSSLConfig.upstreamHeader": "Client-Cert", "mutualSSLConfig.api.certificates.aliasList": "a,b", "mutualSSLConfig.api.certificates.name": "Pets", "mutualSSLConfig.api.certificates.version": "v1",
 	}
 	for _, name := range conf.Names() {
@@ -206,7 +209,7 @@ func TestEveryKey(t *testing.T) {
 			beside["listenerConfig.keyStorePath"] = "store.p12"
 		case strings.Contains(name, "trustStore") && strings.Contains(strings.ToLower(name), "password"):
 			beside["listenerConfig.trustStorePath"] = "store.p12"
-		case strings.HasSuffix(name, "certificateFile"):
+		case name == "listenerConfig.certificateFile":
 			beside["listenerConfig.privateKeyFile"] = "key.pem"
 		case strings.HasSuffix(name, "privateKeyFile"):
 			beside["listenerConfig.certificateFile"] = "cert.pem"
@@ -219,6 +222,9 @@ func TestEveryKey(t *testing.T) {
 			beside["listenerConfig.trustStorePath"] = "store.p12"
 		case strings.HasSuffix(name, "enableRealtimeMessageRetrieval"):
 			beside["tokenRevocationConfig.realtime.jmsConnectionProviderUrl"] = "tcp://b:1"
+		case name == "introspection.url":
+			beside["introspection.clientId"], beside["introspection.clientSecret"] = "gateway", "s"
+		case strings.HasPrefix(name, "introspection."):
 		case strings.HasPrefix(name, "b7a.users."):
 			beside["b7a.users.somebody.password"] = sha256OfSecret
 		case strings.HasPrefix(name, "apikey."):

@@ -17,6 +17,7 @@ func (l *loader) checkTogether() {
 	l.checkUpstream()
 	l.checkMutual()
 	l.checkRevocation()
+	l.checkIntrospection()
 	for _, check := range l.rowChecks {
 		check()
 	}

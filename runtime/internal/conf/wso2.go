@@ -67,7 +67,6 @@ var unusedKeys = func() []unused {
 	add("3.0", noOpaque, "keyManager.", "serverUrl", "username", "password", "verifyHostname")
 	add("3.1", noOpaque, "keyManager.", "external")
 	add("3.2", noOpaque, "keyManager.", "enableLegacyMode", "remoteUserClaimRetrievalEnabled", "issuer")
-	add("3.2.10", noOpaque, "keyManager.", "enableIntrospectForFailedJWT")
 	// WSO2 writes this table with a small m, also beside [keyManager].
 	for _, m := range []string{"keymanager", "keyManager"} {
 		p := m + ".security."

@@ -38,6 +38,9 @@ var (
 	// KeysUnavailable is for an issuer whose keys were never loaded: nobody can
 	// be let in, and it is not the client's fault.
 	KeysUnavailable = entry(503, 900900, Gateway, "Unclassified Authentication Failure", "Unclassified Authentication Failure. The keys of the token issuer are not available").RetryAfter(5)
+	// IntrospectionUnavailable is for a token that only its issuer can judge, who
+	// gives no answer.
+	IntrospectionUnavailable = entry(503, 900900, Gateway, "Unclassified Authentication Failure", "Unclassified Authentication Failure. The access token cannot be checked now").RetryAfter(1)
 )
 
 // MissingCredentialsIn is 900902 for credentials expected in the named header.

@@ -13,6 +13,7 @@ import (
 
 	"github.com/microgw/microgw/runtime/internal/admin"
 	"github.com/microgw/microgw/runtime/internal/conf"
+	"github.com/microgw/microgw/runtime/internal/introspect"
 	"github.com/microgw/microgw/runtime/internal/keys"
 	"github.com/microgw/microgw/runtime/internal/policy/jwt"
 	"github.com/microgw/microgw/runtime/internal/revocation"
@@ -28,8 +29,9 @@ type issuers struct {
 	store   *keys.Store    // listenerConfig.trustStorePath; nil: none
 	trusted *x509.CertPool // the system's and those of the trust store; nil: the system's
 	list    []jwt.Issuer
-	remotes []*keys.Remote  // all that were made
-	revoked *revocation.Set // nil: tokens are not looked up
+	remotes []*keys.Remote           // all that were made
+	revoked *revocation.Set          // nil: tokens are not looked up
+	opaque  *introspect.Introspector // nil: tokens must be signed
 
 	// A verifier remembers tokens. It is kept for as long as the development
 	// key stays the same, so that a swap does not make every token new.
@@ -71,6 +73,9 @@ func newIssuers(c *conf.Config, log *slog.Logger) (_ *issuers, err error) {
 			Issuer: i.Issuer, Audience: i.Audience, Keys: set, ConsumerKeyClaim: i.ConsumerKeyClaim, Leeway: i.Leeway,
 			UsernameClaim: i.UsernameClaim, Renamed: i.Renamed, Demands: demands(i, c.Security.ValidateSubscriptions),
 		})
+	}
+	if is.opaque, err = newIntrospector(c, is.trusted, log); err != nil {
+		return nil, err
 	}
 	return is, nil
 }
@@ -136,6 +141,9 @@ func (is *issuers) with(developmentKey []byte) (*jwt.Verifier, error) {
 	if is.revoked != nil {
 		o.Revoked = is.revoked
 	}
+	if is.opaque != nil {
+		o.Opaque, o.OpaqueToo = is.opaque.Judge, is.cfg.Introspection.FailedJWT
+	}
 	v, err := jwt.New(o)
 	if err != nil {
 		return nil, err
@@ -200,5 +208,8 @@ func (is *issuers) state() []admin.KeySet {
 func (is *issuers) close() {
 	for _, r := range is.remotes {
 		r.Close()
+	}
+	if is.opaque != nil {
+		is.opaque.Close()
 	}
 }

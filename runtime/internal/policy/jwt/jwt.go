@@ -13,6 +13,9 @@
 //     a signature is only checked once everything else is in order.
 //   - Revoked tokens are refused from the next request on, remembered or not, by
 //     any of the names that they can be revoked by (see Revocations).
+//   - A token of fewer than two dots is not a signed one. It is handed to
+//     Options.Opaque if there is such a thing; one that looks signed never is,
+//     unless that is asked for.
 //   - exp is mandatory (but see Issuer.Lasting), iat may not lie in the future,
 //     and dates may have a fraction.
 //   - The client learns that its credentials are not valid and no more. Which
@@ -20,6 +23,7 @@
 package jwt
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"math"
@@ -69,21 +73,30 @@ type Issuer struct {
 type Options struct {
 	Issuers []Issuer
 	Cache   CacheOptions
-	Revoked Revocations      // nil: nothing is revoked
-	Now     func() time.Time // nil: time.Now
+	Revoked Revocations // nil: nothing is revoked
+	// Opaque judges tokens that say nothing themselves; nil: they are refused.
+	// Its error is a *fault.Fault.
+	Opaque func(x *exchange.Exchange, token []byte, now time.Time) (*exchange.Principal, error)
+	// OpaqueToo hands it the signed tokens as well that cannot be verified here,
+	// because the issuer or the key is not known. Those that are found to be bad
+	// (expired, for others, not an access token) are bad.
+	OpaqueToo bool
+	Now       func() time.Time // nil: time.Now
 }
 
 // A Verifier decides about tokens. It is safe for concurrent use.
 type Verifier struct {
 	issuers map[string]*Issuer
-	cache   *cache           // nil if disabled
-	revoked Revocations      // nil: nothing is
+	cache   *cache      // nil if disabled
+	revoked Revocations // nil: nothing is
+	opaque  func(x *exchange.Exchange, token []byte, now time.Time) (*exchange.Principal, error)
+	too     bool             // opaque judges what cannot be verified
 	now     func() time.Time // nil: the request's own time, or time.Now
 }
 
 // New checks the options.
 func New(o Options) (*Verifier, error) {
-	v := &Verifier{issuers: map[string]*Issuer{}, revoked: o.Revoked, now: o.Now}
+	v := &Verifier{issuers: map[string]*Issuer{}, revoked: o.Revoked, opaque: o.Opaque, too: o.Opaque != nil && o.OpaqueToo, now: o.Now}
 	for _, is := range o.Issuers {
 		switch {
 		case is.Issuer == "":
@@ -156,13 +169,52 @@ func (b *Bearer) Prove(x *exchange.Exchange) (*exchange.Principal, error) {
 	if b.v.now != nil || now.IsZero() {
 		now = b.v.clock()
 	}
+	if b.v.opaque != nil && !signed(token) {
+		return b.v.ask(x, token, now)
+	}
 	p, err := b.v.judge(token, now.UnixMilli())
 	if err == nil && p.Allows != nil {
 		if err := p.Allows(x); err != nil {
 			return nil, err
 		}
 	}
+	if err != nil && b.v.too && unverified(err) {
+		return b.v.ask(x, token, now)
+	}
 	return p, err
+}
+
+// signed reports whether a token looks like a signed or encrypted one: three
+// parts or five with dots between (RFC 7515, section 7.1; RFC 7516, section 7.1).
+// Two dots are enough to be taken for one, however broken: what was made for us
+// to verify is not to be shown to others.
+func signed(token []byte) bool {
+	i := bytes.IndexByte(token, '.')
+	return i >= 0 && bytes.IndexByte(token[i+1:], '.') >= 0
+}
+
+// ask has somebody else judge a token. It can be revoked here all the same: by
+// itself, or by the jti that it turns out to have; a signed one as in names.
+func (v *Verifier) ask(x *exchange.Exchange, token []byte, now time.Time) (*exchange.Principal, error) {
+	revoked := func(name []byte) bool {
+		return v.revoked != nil && len(name) > 0 && v.revoked.Revoked(v.revoked.Key(name), now.UnixMilli())
+	}
+	dot := bytes.LastIndexByte(token, '.')
+	if revoked(token) || signed(token) && (revoked(token[:dot]) || revoked(token[dot+1:])) {
+		return nil, errRevoked
+	}
+	p, err := v.opaque(x, token, now)
+	if err == nil && revoked([]byte(p.TokenID)) {
+		return nil, errRevoked
+	}
+	return p, err
+}
+
+var errNoIssuer = errors.New("is not configured")
+
+// unverified reports whether err leaves it open whether the token is good.
+func unverified(err error) bool {
+	return errors.Is(err, errNoIssuer) || errors.Is(err, keys.ErrUnknownKey)
 }
 
 // Challenge is what WWW-Authenticate says of tokens.
@@ -247,7 +299,7 @@ func (v *Verifier) verify(token []byte, now int64) (*verified, error) {
 	}
 	is := v.issuers[c.issuer]
 	if is == nil {
-		return nil, fmt.Errorf("issuer %.100q is not configured", c.issuer)
+		return nil, fmt.Errorf("issuer %.100q %w", c.issuer, errNoIssuer)
 	}
 	if err := is.Demands.header(t); err != nil {
 		return nil, fmt.Errorf("issuer %q: %w", is.Issuer, err)

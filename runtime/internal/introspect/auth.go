@@ -1,0 +1,221 @@
+package introspect
+
+import (
+	"context"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/sha256"
+	"encoding/asn1"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/big"
+	"net/http"
+	"net/url"
+	"sync"
+	"time"
+
+	"github.com/microgw/microgw/runtime/internal/keys/strictjson"
+)
+
+// An Auth proves to a server who the gateway is.
+type Auth interface {
+	// authenticate adds to the form or to the header.
+	authenticate(ctx context.Context, form url.Values, h http.Header) error
+}
+
+type authFunc func(ctx context.Context, form url.Values, h http.Header) error
+
+func (f authFunc) authenticate(ctx context.Context, form url.Values, h http.Header) error {
+	return f(ctx, form, h)
+}
+
+// Basic is a name and a password as they stand (RFC 7617): a user of WSO2's.
+func Basic(user, password string) Auth {
+	value := "Basic " + base64.StdEncoding.EncodeToString([]byte(user+":"+password))
+	return authFunc(func(_ context.Context, _ url.Values, h http.Header) error {
+		h.Set("Authorization", value)
+		return nil
+	})
+}
+
+// ClientSecretBasic is a client's name and secret, each encoded as in a form
+// before they are joined (RFC 6749, section 2.3.1).
+func ClientSecretBasic(id, secret string) Auth {
+	return Basic(url.QueryEscape(id), url.QueryEscape(secret))
+}
+
+// Bearer is an access token of the gateway's own.
+func Bearer(token string) Auth {
+	return authFunc(func(_ context.Context, _ url.Values, h http.Header) error {
+		h.Set("Authorization", "Bearer "+token)
+		return nil
+	})
+}
+
+// ClientCertificate names the client; the proof is the certificate of Server.TLS
+// (RFC 8705, section 2).
+func ClientCertificate(id string) Auth {
+	return authFunc(func(_ context.Context, form url.Values, _ http.Header) error {
+		form.Set("client_id", id)
+		return nil
+	})
+}
+
+// assertionLife is how long an assertion is good for.
+const assertionLife = time.Minute
+
+// PrivateKeyJWT proves who the gateway is by a token that it signs (RFC 7523,
+// section 2.2). audience is what that token is for, as a rule the server's
+// issuer or its introspection endpoint; keyID may be "".
+func PrivateKeyJWT(id, keyID, audience string, key crypto.Signer, now func() time.Time) (Auth, error) {
+	alg, err := algorithm(key)
+	if err != nil {
+		return nil, err
+	}
+	if now == nil {
+		now = time.Now
+	}
+	head := map[string]string{"alg": alg, "typ": "JWT"}
+	if keyID != "" {
+		head["kid"] = keyID
+	}
+	header, err := json.Marshal(head)
+	if err != nil {
+		return nil, err
+	}
+	return authFunc(func(_ context.Context, form url.Values, _ http.Header) error {
+		at := now()
+		claims, err := json.Marshal(map[string]any{
+			"iss": id, "sub": id, "aud": audience, "jti": rand.Text(),
+			"iat": at.Unix(), "exp": at.Add(assertionLife).Unix(),
+		})
+		if err != nil {
+			return err
+		}
+		signed := b64(header) + "." + b64(claims)
+		signature, err := sign(key, signed)
+		if err != nil {
+			return err
+		}
+		form.Set("client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer")
+		form.Set("client_assertion", signed+"."+b64(signature))
+		form.Set("client_id", id)
+		return nil
+	}), nil
+}
+
+func b64(b []byte) string { return base64.RawURLEncoding.EncodeToString(b) }
+
+func algorithm(key crypto.Signer) (string, error) {
+	switch k := key.(type) {
+	case *rsa.PrivateKey:
+		if k.N.BitLen() < 2048 {
+			return "", fmt.Errorf("an RSA key of %d bits is too short", k.N.BitLen())
+		}
+		return "RS256", nil
+	case *ecdsa.PrivateKey:
+		if k.Curve == elliptic.P256() {
+			return "ES256", nil
+		}
+	case ed25519.PrivateKey:
+		return "EdDSA", nil
+	}
+	return "", errors.New("the key is neither RSA nor P-256 nor Ed25519")
+}
+
+func sign(key crypto.Signer, text string) ([]byte, error) {
+	if _, ok := key.(ed25519.PrivateKey); ok {
+		return key.Sign(rand.Reader, []byte(text), crypto.Hash(0))
+	}
+	sum := sha256.Sum256([]byte(text))
+	signature, err := key.Sign(rand.Reader, sum[:], crypto.SHA256)
+	if _, ok := key.(*ecdsa.PrivateKey); err != nil || !ok {
+		return signature, err
+	}
+	// RFC 7518, section 3.4 wants the two numbers side by side.
+	var pair struct{ R, S *big.Int }
+	if _, err := asn1.Unmarshal(signature, &pair); err != nil {
+		return nil, err
+	}
+	out := make([]byte, 64)
+	pair.R.FillBytes(out[:32])
+	pair.S.FillBytes(out[32:])
+	return out, nil
+}
+
+// ClientCredentials is an access token that the gateway fetches for itself (RFC
+// 6749, section 4.4), with TLS as in s, and fetches anew before it ends.
+func ClientCredentials(s Server, tokenURL, id, secret, scopes string) (Auth, error) {
+	if err := checkURL(tokenURL); err != nil {
+		return nil, err
+	}
+	c := &credentials{
+		url: tokenURL, scopes: scopes, auth: ClientSecretBasic(id, secret),
+		client: newClient(newTransport(s.TLS, &Options{Concurrent: 1})),
+	}
+	return c, nil
+}
+
+type credentials struct {
+	url, scopes string
+	auth        Auth
+	client      *http.Client
+
+	mu    sync.Mutex // held while a token is fetched: all need the same one
+	token string
+	until time.Time
+}
+
+func (c *credentials) authenticate(ctx context.Context, _ url.Values, h http.Header) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if now := time.Now(); c.token == "" || !now.Before(c.until) {
+		if err := c.fetch(ctx, now); err != nil {
+			return err
+		}
+	}
+	h.Set("Authorization", "Bearer "+c.token)
+	return nil
+}
+
+// fetch needs mu.
+func (c *credentials) fetch(ctx context.Context, now time.Time) error {
+	form := url.Values{"grant_type": {"client_credentials"}}
+	if c.scopes != "" {
+		form.Set("scope", c.scopes)
+	}
+	h := http.Header{"Content-Type": {"application/x-www-form-urlencoded"}, "Accept": {"application/json"}}
+	if err := c.auth.authenticate(ctx, form, h); err != nil {
+		return err
+	}
+	data, err := post(ctx, c.client, c.url, h, form.Encode(), "application/json")
+	if err != nil {
+		return fmt.Errorf("token endpoint: %w", err)
+	}
+	r := reader{members: map[string][]byte{}}
+	if err := strictjson.Object(data, func(name, value []byte) error {
+		r.members[string(name)] = value
+		return nil
+	}); err != nil {
+		return fmt.Errorf("token endpoint: %w", err)
+	}
+	token, seconds := r.text("access_token"), r.date("expires_in")/1000
+	if r.err != nil || token == "" {
+		return errors.New("token endpoint: no access_token in the answer")
+	}
+	// Half a minute stands for what is on the way; a token of unknown life is
+	// used for a minute.
+	life := time.Minute
+	if seconds > 0 {
+		life = time.Duration(min(seconds, 86400)) * time.Second
+		life -= min(life/2, 30*time.Second)
+	}
+	c.token, c.until = token, now.Add(life)
+	return nil
+}

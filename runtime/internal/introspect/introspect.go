@@ -1,0 +1,418 @@
+// Package introspect judges tokens that say nothing themselves, by asking the
+// server that gave them out: by OAuth 2.0 token introspection (RFC 7662), or by
+// the key-validation call of WSO2 API Manager.
+//
+// What surprises:
+//
+//   - A token is good if the server has said so in so many words: 200, JSON, and
+//     an active that is the boolean true. Anything else that is not a plain "no"
+//     (an error, a redirect, HTML, "true" as a string, no answer in time) is a
+//     failure of the asking. The client is told 503, and nobody is let in.
+//   - What a server has said is remembered: a yes until the token's exp or for
+//     Options.Expiry, whichever ends first, a no for a few seconds. So a token
+//     that is revoked at the server is good until the time is over, and a server
+//     that is away is not missed until then. What depends on the request, the
+//     dates and the certificate that a token is bound to, is judged each time.
+//   - What is remembered is found by a keyed hash. No token is kept.
+//   - Whoever asks about a token that is being asked about waits for that answer.
+//   - After several failures in a row nobody is asked for a second or more, and
+//     then one request is sent ahead.
+package introspect
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash"
+	"log/slog"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/microgw/microgw/runtime/internal/exchange"
+	"github.com/microgw/microgw/runtime/internal/fault"
+)
+
+// MaxToken is the length of the longest token that is asked about.
+const MaxToken = 4 << 10
+
+const (
+	defaultTimeout        = 2 * time.Second
+	defaultExpiry         = 15 * time.Minute
+	defaultNegativeExpiry = 5 * time.Second
+	defaultEntries        = 10_000
+	defaultConcurrent     = 64
+
+	// cacheBytes bounds what is remembered of good tokens, and of bad ones.
+	cacheBytes = 32 << 20
+)
+
+// Options bound how a server is asked and what is remembered of its answers. Zero
+// values stand for the defaults.
+type Options struct {
+	Timeout    time.Duration // from the question to the answer, all waiting included; 2 s
+	Concurrent int           // questions at one time; 64
+
+	NoCache        bool          // ask each time
+	Expiry         time.Duration // that a yes is remembered at most; 15 min
+	NegativeExpiry time.Duration // that a no is remembered; 5 s
+	Entries        int           // tokens remembered, of each kind; 10,000
+
+	// Leeway is how far the server's clock may be from ours.
+	Leeway time.Duration
+
+	Logger *slog.Logger     // nil: silent
+	Now    func() time.Time // nil: time.Now; when an outage is over
+}
+
+// A question is what a server is asked.
+type question struct {
+	token string
+	// Where the token is to be good, if the answer depends on it.
+	context, version, resource, method string
+}
+
+// An answer is what a server has said of a token. The error of whoever asks
+// means that nobody knows.
+type answer struct {
+	principal *exchange.Principal // nil: the token is not good
+	refused   *fault.Fault        // then: what the client is told
+
+	// Dates in milliseconds since 1970; 0 for none.
+	expires, notBefore, issued int64
+	// thumbprint is that of the certificate that the token is bound to.
+	thumbprint []byte
+}
+
+func (a *answer) size() int64 {
+	n := int64(512)
+	if p := a.principal; p != nil {
+		n += int64(len(p.Claims) + len(p.Subject) + len(p.Username) + len(p.ConsumerKey) + 16*len(p.Scopes))
+		for _, s := range p.Scopes {
+			n += int64(len(s))
+		}
+	}
+	return n
+}
+
+// An Introspector judges tokens. It is safe for concurrent use.
+type Introspector struct {
+	o         Options
+	log       *slog.Logger
+	now       func() time.Time
+	ask       func(context.Context, question) (*answer, error)
+	transport http.RoundTripper
+	// perOperation says that answers are for an operation and not for all.
+	perOperation bool
+
+	slots   chan struct{}
+	circuit circuit
+	seed    []byte
+	macs    sync.Pool // of hash.Hash, keyed with seed
+	good    *cache    // nil if nothing is remembered
+	bad     *cache
+
+	mu      sync.Mutex
+	flights map[key]*flight // guarded by mu
+}
+
+type key [sha256.Size]byte
+
+// A flight is a question under way.
+type flight struct {
+	done   chan struct{} // closed when the rest is set
+	answer *answer
+	err    error
+}
+
+func newIntrospector(o Options, transport http.RoundTripper) *Introspector {
+	setDefault(&o.Timeout, defaultTimeout)
+	setDefault(&o.Concurrent, defaultConcurrent)
+	setDefault(&o.Expiry, defaultExpiry)
+	setDefault(&o.NegativeExpiry, defaultNegativeExpiry)
+	setDefault(&o.Entries, defaultEntries)
+	in := &Introspector{
+		o: o, log: o.Logger, now: o.Now, transport: transport,
+		slots:   make(chan struct{}, o.Concurrent),
+		seed:    make([]byte, 32),
+		flights: map[key]*flight{},
+	}
+	if in.log == nil {
+		in.log = slog.New(slog.DiscardHandler)
+	}
+	if in.now == nil {
+		in.now = time.Now
+	}
+	_, _ = rand.Read(in.seed) // never fails
+	in.macs.New = func() any { return hmac.New(sha256.New, in.seed) }
+	if !o.NoCache {
+		in.good, in.bad = newCache(o.Entries, cacheBytes), newCache(o.Entries, cacheBytes)
+	}
+	return in
+}
+
+func setDefault[N ~int | ~int64](n *N, value N) {
+	if *n <= 0 {
+		*n = value
+	}
+}
+
+// Close lets go of idle connections.
+func (in *Introspector) Close() {
+	if t, ok := in.transport.(interface{ CloseIdleConnections() }); ok {
+		t.CloseIdleConnections()
+	}
+}
+
+// Judge returns who a token that came with x speaks for. The error is a
+// *fault.Fault. The principal is shared and read only. It may wait for the
+// server, as long as Options.Timeout.
+func (in *Introspector) Judge(x *exchange.Exchange, token []byte, now time.Time) (*exchange.Principal, error) {
+	if len(token) > MaxToken {
+		return nil, fault.InvalidCredentials.Becausef("opaque token longer than %d bytes", MaxToken)
+	}
+	// A bearer token is of these characters (RFC 6750, section 2.1), and a server
+	// shall not be asked about what is none.
+	for _, c := range token {
+		if c <= ' ' || c >= 0x7f {
+			return nil, fault.InvalidCredentials.Becausef("opaque token with a byte that no token has")
+		}
+	}
+	q := question{token: string(token)}
+	if in.perOperation {
+		if x.Route == nil {
+			return nil, fault.Internal.Becausef("token of a request without an operation")
+		}
+		q.context, q.version, q.resource, q.method = x.Route.BasePath, x.Route.APIVersion, resourceOf(x.Route.ID), string(x.Method)
+	}
+	k := in.key(&q)
+	ms := now.UnixMilli()
+	a := in.remembered(k, ms)
+	if a == nil {
+		var err error
+		if a, err = in.wait(k, q, ms); err != nil {
+			return nil, fault.IntrospectionUnavailable.Because(err)
+		}
+	}
+	return in.verdict(a, x, ms)
+}
+
+// verdict judges what depends on the request.
+func (in *Introspector) verdict(a *answer, x *exchange.Exchange, now int64) (*exchange.Principal, error) {
+	if a.principal == nil {
+		return nil, a.refused
+	}
+	leeway := in.o.Leeway.Milliseconds()
+	switch {
+	case a.expires != 0 && now-leeway >= a.expires:
+		return nil, fault.InvalidCredentials.Becausef("opaque token has expired")
+	case a.notBefore != 0 && now+leeway < a.notBefore:
+		return nil, fault.InvalidCredentials.Becausef("opaque token is not valid yet")
+	case a.issued != 0 && now+leeway < a.issued:
+		return nil, fault.InvalidCredentials.Becausef("opaque token was issued in the future")
+	case a.thumbprint != nil:
+		// RFC 8705, section 3: whoever brings the token must hold the key.
+		if x.TLS == nil || len(x.TLS.PeerCertificates) == 0 {
+			return nil, fault.InvalidCredentials.Becausef("opaque token is bound to a certificate, and there is none")
+		}
+		have := sha256.Sum256(x.TLS.PeerCertificates[0].Raw)
+		if !hmac.Equal(have[:], a.thumbprint) {
+			return nil, fault.InvalidCredentials.Becausef("opaque token is bound to another certificate")
+		}
+	}
+	return a.principal, nil
+}
+
+func (in *Introspector) key(q *question) (k key) {
+	mac := in.macs.Get().(hash.Hash)
+	defer in.macs.Put(mac)
+	mac.Reset()
+	var n [4]byte
+	for _, s := range [...]string{q.token, q.context, q.version, q.resource, q.method} {
+		binary.BigEndian.PutUint32(n[:], uint32(len(s)))
+		mac.Write(n[:])
+		mac.Write([]byte(s))
+	}
+	mac.Sum(k[:0])
+	return k
+}
+
+func (in *Introspector) remembered(k key, now int64) *answer {
+	if in.good == nil {
+		return nil
+	}
+	if a := in.good.get(k, now); a != nil {
+		return a
+	}
+	return in.bad.get(k, now)
+}
+
+// remember keeps an answer for as long as it may be kept.
+func (in *Introspector) remember(k key, a *answer, now int64) {
+	if in.good == nil {
+		return
+	}
+	if a.principal == nil {
+		in.bad.put(k, a, now, now+in.o.NegativeExpiry.Milliseconds())
+		return
+	}
+	until := now + in.o.Expiry.Milliseconds()
+	if a.expires != 0 {
+		until = min(until, a.expires+in.o.Leeway.Milliseconds())
+	}
+	if until <= now { // the server calls it active, and its exp is over
+		in.bad.put(k, a, now, now+in.o.NegativeExpiry.Milliseconds())
+		return
+	}
+	in.good.put(k, a, now, until)
+}
+
+// wait asks, or waits for the answer that somebody else has asked for.
+func (in *Introspector) wait(k key, q question, now int64) (*answer, error) {
+	in.mu.Lock()
+	f := in.flights[k]
+	if f != nil {
+		in.mu.Unlock()
+		<-f.done // which takes no longer than Options.Timeout
+		return f.answer, f.err
+	}
+	f = &flight{done: make(chan struct{}), err: errors.New("asking ended in a panic")}
+	in.flights[k] = f
+	in.mu.Unlock()
+	defer func() {
+		in.mu.Lock()
+		delete(in.flights, k)
+		in.mu.Unlock()
+		close(f.done)
+	}()
+	f.answer, f.err = in.askOne(q)
+	if f.err == nil {
+		in.remember(k, f.answer, now)
+	}
+	return f.answer, f.err
+}
+
+var (
+	errOut  = errors.New("the server failed several times in a row; it is not asked for a while")
+	errFull = errors.New("too many questions under way")
+)
+
+// askOne asks if that is of any use, and learns from how it went.
+func (in *Introspector) askOne(q question) (a *answer, err error) {
+	ctx, cancel := context.WithTimeout(context.Background(), in.o.Timeout)
+	defer cancel()
+	if !in.circuit.enter(in.now()) {
+		return nil, errOut
+	}
+	select {
+	case in.slots <- struct{}{}:
+		defer func() { <-in.slots }()
+	default:
+		select {
+		case in.slots <- struct{}{}:
+			defer func() { <-in.slots }()
+		case <-ctx.Done():
+			in.circuit.leave()
+			return nil, errFull
+		}
+	}
+	ended := false
+	defer func() {
+		if !ended {
+			in.circuit.failed(in.now())
+		}
+	}()
+	a, err = in.ask(ctx, q)
+	ended = true
+	if err != nil {
+		if in.circuit.failed(in.now()) {
+			in.log.Warn("opaque tokens cannot be checked; those not known yet are answered 503", "error", err)
+		}
+		return nil, err
+	}
+	if in.circuit.worked() {
+		in.log.Info("opaque tokens can be checked again")
+	}
+	return a, nil
+}
+
+const (
+	failuresToOpen = 5
+	firstPause     = time.Second
+	longestPause   = 15 * time.Second
+)
+
+// A circuit is open while asking is of no use.
+type circuit struct {
+	mu       sync.Mutex
+	failures int // in a row
+	pause    time.Duration
+	until    time.Time
+	probing  bool
+	reported bool
+}
+
+// enter reports whether somebody may ask. Who may calls failed, worked or leave.
+func (c *circuit) enter(now time.Time) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.failures < failuresToOpen {
+		return true
+	}
+	if c.probing || now.Before(c.until) && c.until.Sub(now) <= longestPause {
+		return false
+	}
+	c.probing = true
+	return true
+}
+
+// leave says that nothing was learnt.
+func (c *circuit) leave() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.probing = false
+}
+
+// failed returns whether that is worth a line in the log.
+func (c *circuit) failed(now time.Time) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.failures++
+	if c.failures >= failuresToOpen && (c.probing || c.until.IsZero() || c.pause == 0) {
+		c.pause = min(max(2*c.pause, firstPause), longestPause)
+		c.until = now.Add(c.pause)
+	}
+	c.probing = false
+	first := !c.reported
+	c.reported = true
+	return first
+}
+
+// worked returns whether it did not before.
+func (c *circuit) worked() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	again := c.reported
+	c.failures, c.pause, c.until, c.probing, c.reported = 0, 0, time.Time{}, false, false
+	return again
+}
+
+// statusError is an answer that is none.
+func statusError(r *http.Response) error {
+	switch r.StatusCode {
+	case http.StatusUnauthorized, http.StatusForbidden:
+		return fmt.Errorf("the server refuses the gateway's own credentials (status %d)", r.StatusCode)
+	}
+	return fmt.Errorf("the server answered with status %d", r.StatusCode)
+}
+
+// resourceOf is the template in a route's ID, "METHOD /template".
+func resourceOf(id string) string {
+	_, template, _ := strings.Cut(id, " ")
+	return template
+}
