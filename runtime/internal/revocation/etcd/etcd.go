@@ -281,6 +281,7 @@ func (s *Source) follow(ctx context.Context, known *[]*watched, read func(int), 
 				return
 			}
 			complete.Store(true)
+			s.log.Debug("[TokenRevocationETCDUtil] [-] it is known when each of them ends")
 		})
 	} else {
 		read(-1)
