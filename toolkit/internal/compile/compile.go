@@ -301,6 +301,10 @@ func (a *api) settings() {
 	}
 	if x.Owner != nil {
 		a.out.Owner = x.Owner.Value
+		if !UsageRecords.Enforced() {
+			// API Manager writes an owner into every export: no more than a note.
+			a.say(diag.Note, x.Owner.At, true, UsageRecords.Instead())
+		}
 	}
 	if x.AuthHeader != nil {
 		a.out.AuthHeader = x.AuthHeader.Value

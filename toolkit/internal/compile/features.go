@@ -32,6 +32,7 @@ const (
 	UpstreamRetry
 	CircuitBreaker
 	UpstreamPool
+	UsageRecords
 
 	numFeatures
 )
@@ -51,6 +52,7 @@ var instead = [numFeatures]string{
 	UpstreamRetry:      "retryConfig is not honoured by this version: the runtime's own settings apply",
 	CircuitBreaker:     "circuitBreaker is not honoured by this version: the runtime's own settings apply",
 	UpstreamPool:       "poolConfig is not honoured by this version: the runtime's own settings apply",
+	UsageRecords:       "records of use are not made by this version",
 }
 
 // Enforced reports whether this version does it.
