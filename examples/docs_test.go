@@ -1,0 +1,108 @@
+package examples
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// TestCommandsDocumented holds docs/cli.md against the program: each command has
+// its section, with all of its flags and no other.
+func TestCommandsDocumented(t *testing.T) {
+	page, err := os.ReadFile(filepath.Join(root(t), "docs", "cli.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	sections := map[string]string{}
+	for _, s := range strings.Split(string(page), "\n## ")[1:] {
+		title, text, _ := strings.Cut(s, "\n")
+		for name := range strings.SplitSeq(title, ", ") {
+			sections[name] = text
+		}
+	}
+	_, list, ok := strings.Cut(must(t, "", "micro-gw", "help"), "Available Commands:\n")
+	if !ok {
+		t.Fatal("help lists no commands")
+	}
+	list, _, _ = strings.Cut(list, "\n\n")
+	flag := regexp.MustCompile(`(?m)^ +(?:-[a-z], |    )--([a-z-]+)`)
+	named := regexp.MustCompile(`--([a-z][a-z-]*)`)
+	for line := range strings.Lines(list) {
+		name := strings.Fields(line)[0]
+		section, ok := sections[name]
+		if !ok {
+			t.Errorf("docs/cli.md has no section %q", name)
+			continue
+		}
+		delete(sections, name)
+		_, help, ok := strings.Cut(must(t, "", "micro-gw", name, "--help"), "\nFlags:\n")
+		if !ok {
+			continue // help has none
+		}
+		flags := []string{"help"}
+		for _, m := range flag.FindAllStringSubmatch(help, -1) {
+			flags = append(flags, m[1])
+			if m[1] != "help" && !regexp.MustCompile("--"+m[1]+`\b`).MatchString(section) {
+				t.Errorf("docs/cli.md says nothing of micro-gw %s --%s", name, m[1])
+			}
+		}
+		// What a table of flags has. In the text there may be those of others.
+		for line := range strings.Lines(section) {
+			cell, ok := strings.CutPrefix(line, "| `-")
+			if !ok {
+				continue
+			}
+			cell, _, _ = strings.Cut(cell, " | ")
+			for _, m := range named.FindAllStringSubmatch("-"+cell, -1) {
+				if !slices.Contains(flags, m[1]) {
+					t.Errorf("docs/cli.md: micro-gw %s has no flag --%s", name, m[1])
+				}
+			}
+		}
+	}
+	for name := range sections {
+		t.Errorf("docs/cli.md: micro-gw has no command %q", name)
+	}
+}
+
+// TestRuntimeDocumented: docs/runtime.md names the runtime's flags and commands.
+func TestRuntimeDocumented(t *testing.T) {
+	page, err := os.ReadFile(filepath.Join(root(t), "docs", "runtime.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	help, err := exec.Command(filepath.Join(binaries(t), "runtime"), "--help").CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, help)
+	}
+	flags := regexp.MustCompile(`(?m)^  (--?[a-z-]+)`).FindAllStringSubmatch(string(help), -1)
+	if len(flags) < 6 {
+		t.Fatalf("runtime --help has %d flags", len(flags))
+	}
+	for _, m := range flags {
+		if m[1] != "-h" && m[1] != "--output" && !strings.Contains(string(page), m[1]) {
+			t.Errorf("docs/runtime.md says nothing of %s", m[1])
+		}
+	}
+}
+
+// TestDocsIndex: docs/README.md leads to every page.
+func TestDocsIndex(t *testing.T) {
+	index, err := os.ReadFile(filepath.Join(root(t), "docs", "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	pages, err := filepath.Glob(filepath.Join(root(t), "docs", "*.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range pages {
+		if name := filepath.Base(p); name != "README.md" && !strings.Contains(string(index), "]("+name) {
+			t.Errorf("docs/README.md does not lead to %s", name)
+		}
+	}
+}
