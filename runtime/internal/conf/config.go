@@ -164,6 +164,9 @@ type ResponseLimits struct {
 type Auth struct {
 	Header       string
 	RemoveHeader bool // before the upstream sees it
+	// Cookie carries the token of those who send no such header; "": none does.
+	Cookie        string
+	CookieOrigins []string // whose pages may send it, beside the request's own
 }
 
 // Issuer is somebody whose tokens are accepted. Exactly one of

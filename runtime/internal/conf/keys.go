@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -124,6 +125,11 @@ var configKeys = []key[Config]{
 		"Header field that holds the credential. `x-wso2-auth-header` in a definition wins."},
 	{"authConfig.removeAuthHeaderFromOutMessage", nil, "3.0", boolOf(func(c *Config) *bool { return &c.Auth.RemoveHeader }),
 		"Whether that field is kept from the upstream."},
+
+	{"authConfig.cookie", nil, "", stringOf(func(c *Config) *string { return &c.Auth.Cookie }, isCookie),
+		"Cookie that carries a token where the header is absent, for browsers. It is kept from every upstream. Empty: none. See [tokens](authentication/jwt.md#cookies)."},
+	{"authConfig.cookieOrigins", nil, "", origins(),
+		"Origins (`https://shop.example.com`) whose pages may send it with requests that change something, beside the gateway's own."},
 
 	{"security.validateSubscriptions", nil, "3.2", boolOf(func(c *Config) *bool { return &c.Security.ValidateSubscriptions }),
 		"What `jwtTokenConfig.validateSubscription` is for issuers that do not say it."},
@@ -298,6 +304,7 @@ var (
 		s.Pattern = "^[-!#$%&'*+.^_`|~0-9A-Za-z]*$"
 		return &s
 	}()}
+	isCookie     = rule{checkCookie, textShape("^[-!#$%&'*+.^_`|~0-9A-Za-z]*$")}
 	isFieldValue = rule{checkFieldValue, textShape("^([!-~]([ -~]*[!-~])?)?$")}
 	isJWKS       = rule{checkJWKS, textShape("^$|^" + urlPattern + "$")}
 )
@@ -358,6 +365,17 @@ func checkOptionalField(s string) string {
 		return ""
 	}
 	return checkField(s)
+}
+
+// checkCookie wants a cookie's name (RFC 6265, section 4.1.1: a token), or none.
+func checkCookie(s string) string {
+	for i := range len(s) {
+		c := s[i]
+		if !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.IndexByte("!#$%&'*+-.^_`|~", c) >= 0) {
+			return fmt.Sprintf("%q is not a cookie's name", s)
+		}
+	}
+	return ""
 }
 
 // checkFieldValue wants a field value (RFC 9110, section 5.5) that needs no
@@ -665,6 +683,34 @@ func tlsCiphers() codec[Config] {
 			}
 			return all
 		},
+	}
+}
+
+// originPattern is what a browser writes in Origin (RFC 6454, section 6.2).
+const originPattern = `https?://([a-z0-9]([-a-z0-9.]*[a-z0-9])?|\[[0-9a-f:.]+\])(:[1-9][0-9]{0,4})?`
+
+var isOrigin = regexp.MustCompile("^(" + originPattern + ")$")
+
+func origins() codec[Config] {
+	return codec[Config]{
+		typ: "list of origins", shape: listShape(originPattern, ""),
+		set: func(c *Config, v value) string {
+			all, bad := v.strings()
+			if bad != "" {
+				return bad
+			}
+			for _, s := range all {
+				switch {
+				case !isOrigin.MatchString(s):
+					return fmt.Sprintf("%q is not an origin such as https://shop.example.com", s)
+				case strings.HasPrefix(s, "https:") && strings.HasSuffix(s, ":443"), strings.HasPrefix(s, "http:") && strings.HasSuffix(s, ":80"):
+					return fmt.Sprintf("%q: browsers leave out the usual port", s)
+				}
+			}
+			c.Auth.CookieOrigins = all
+			return ""
+		},
+		get: func(c *Config) any { return append([]string{}, c.Auth.CookieOrigins...) },
 	}
 }
 

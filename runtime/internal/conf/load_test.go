@@ -48,7 +48,7 @@ func TestLoadNothing(t *testing.T) {
 		t.Errorf("warnings %q", c.Warnings)
 	}
 	want := conf.Default()
-	if !reflect.DeepEqual(c.Listener, want.Listener) || !reflect.DeepEqual(c.Upstream, want.Upstream) || c.Auth != want.Auth {
+	if !reflect.DeepEqual(c.Listener, want.Listener) || !reflect.DeepEqual(c.Upstream, want.Upstream) || !reflect.DeepEqual(c.Auth, want.Auth) {
 		t.Errorf("not the defaults:\n%s", text(t, c))
 	}
 }
@@ -174,7 +174,7 @@ func TestEveryKey(t *testing.T) {
 		"httpClients.verifyHostname": "false", "httpClients.disableSslVerification": "true", "authConfig.removeAuthHeaderFromOutMessage": "false",
 		"listenerConfig.keyStorePassword": "p", "listenerConfig.keyStore.password": "p", "listenerConfig.trustStorePassword": "p", "listenerConfig.trustStore.password": "p",
 		"jwtTokenConfig.audience": "a", "jwtTokenConfig.certificateAlias": "x", "jwtTokenConfig.jwksURL": "https://i.example/jwks", "jwtTokenConfig.issuer": "i",
-		"jwtTokenConfig.consumerKeyClaim": "azp", "jwtTokenConfig.usernameClaim": "email", "jwtTokenConfig.claims.remoteClaim": "scp", "jwtTokenConfig.claims.localClaim": "scope", "jwtTokenConfig.discovery": "true", "jwtTokenConfig.openidConfigurationURL": "https://i.example/m", "jwtTokenConfig.tokenType": "at+jwt", "jwtTokenConfig.profile": "fapi", "jwtTokenConfig.validateSubscription": "false", "security.validateSubscriptions": "true", "jwtTokenConfig.algorithm": "PS256",
+		"jwtTokenConfig.consumerKeyClaim": "azp", "jwtTokenConfig.usernameClaim": "email", "jwtTokenConfig.claims.remoteClaim": "scp", "jwtTokenConfig.claims.localClaim": "scope", "jwtTokenConfig.discovery": "true", "authConfig.cookie": "token", "authConfig.cookieOrigins": "https://a.test,http://b.test:8080", "jwtTokenConfig.openidConfigurationURL": "https://i.example/m", "jwtTokenConfig.tokenType": "at+jwt", "jwtTokenConfig.profile": "fapi", "jwtTokenConfig.validateSubscription": "false", "security.validateSubscriptions": "true", "jwtTokenConfig.algorithm": "PS256",
 		"b7a.users.somebody.password": sha256OfSecret, "b7a.users.somebody.scopes": "read,write",
 		"artifact.verifyKeys": "store.p12",
 		"tokenRevocationConfig.realtime.enableRealtimeMessageRetrieval": "true", "tokenRevocationConfig.realtime.jmsConnectionTopic": "t",
@@ -222,6 +222,8 @@ func TestEveryKey(t *testing.T) {
 			beside["listenerConfig.trustStorePath"] = "store.p12"
 		case strings.HasSuffix(name, "enableRealtimeMessageRetrieval"):
 			beside["tokenRevocationConfig.realtime.jmsConnectionProviderUrl"] = "tcp://b:1"
+		case name == "authConfig.cookieOrigins":
+			beside["authConfig.cookie"] = "token"
 		case name == "introspection.url":
 			beside["introspection.clientId"], beside["introspection.clientSecret"] = "gateway", "s"
 		case strings.HasPrefix(name, "introspection."):
@@ -422,7 +424,7 @@ func TestWSO2(t *testing.T) {
 			}
 			c.Listener.TLS.Ciphers = nil
 			if !reflect.DeepEqual(c.Listener, d.Listener) || !reflect.DeepEqual(c.Upstream, d.Upstream) ||
-				c.Auth != d.Auth || c.TokenCache != d.TokenCache || c.Log != d.Log || c.Server.TimestampSkew != d.Server.TimestampSkew {
+				!reflect.DeepEqual(c.Auth, d.Auth) || c.TokenCache != d.TokenCache || c.Log != d.Log || c.Server.TimestampSkew != d.Server.TimestampSkew {
 				t.Errorf("WSO2's defaults are not ours:\n%s", text(t, c))
 			}
 			golden(t, filepath.Join("testdata", name+".golden"), []byte(text(t, c)))

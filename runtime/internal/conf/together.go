@@ -16,6 +16,9 @@ func (l *loader) checkTogether() {
 	l.checkPorts()
 	l.checkUpstream()
 	l.checkMutual()
+	if a, ok := l.given("authConfig.cookieOrigins"); ok && len(l.c.Auth.CookieOrigins) > 0 && l.c.Auth.Cookie == "" && !l.broken["authConfig.cookie"] {
+		l.problem(a.at, a.written, "needs authConfig.cookie", "")
+	}
 	l.checkRevocation()
 	l.checkIntrospection()
 	for _, check := range l.rowChecks {

@@ -43,7 +43,7 @@ const (
 	noClientTLS    = "upstreams are called by the system's authorities, listenerConfig.trustStorePath and no certificate of our own"
 	noTrace        = "messages are never logged; b7a.log.level says how much else is"
 	noWait         = "a request beyond maxActiveConnections does not wait for another one's end"
-	noCookie       = "a cookie is no credential here"
+	noCookie       = "one token for everybody is not supported; authConfig.cookie names a cookie that carries the caller's own"
 )
 
 var unusedKeys = func() []unused {

@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -172,5 +173,49 @@ tokenType = "at+jwt"
 	}
 	for _, c := range []*http.Client{plain, withMine, withOther} {
 		c.CloseIdleConnections()
+	}
+}
+
+// A browser's cookie opens what its token opens, for pages that may, and no
+// upstream ever sees it.
+func TestTokenCookie(t *testing.T) {
+	s := newSigner(t)
+	backend := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprintf(w, "cookies: %s", r.Header.Values("Cookie"))
+	}))
+	defer backend.Close()
+	p := project("cookie", backend.URL, s.jwk)
+	post := proto.CloneOf(p.Apis[0].Operations[1])
+	post.Id, post.Method = "POST /pet", "POST"
+	p.Apis[0].Operations = append(p.Apis[0].Operations, post)
+	path := filepath.Join(t.TempDir(), "cookie.mgw")
+	put(t, path, p)
+	g := start(t, gateway.Options{Artifact: path, Conf: conf.Options{Dev: true, Set: local("authConfig.cookie=token", "authConfig.cookieOrigins=https://shop.test")}})
+	for _, k := range []struct{ method, path, cookie, origin, want string }{
+		{"GET", "/v1/pet", s.token(t, ""), "", "200 cookies: [theme=dark]"},
+		{"GET", "/v1/pet", "x", "", "401"},
+		{"GET", "/v1/open", s.token(t, ""), "", "200 cookies: [theme=dark]"},
+		{"POST", "/v1/pet", s.token(t, ""), "https://shop.test", "200 cookies: [theme=dark]"},
+		{"POST", "/v1/pet", s.token(t, ""), "http://" + g.at.HTTP, "200 cookies: [theme=dark]"},
+		{"POST", "/v1/pet", s.token(t, ""), "https://evil.test", "401"},
+		{"POST", "/v1/pet", s.token(t, ""), "", "401"},
+	} {
+		r, err := http.NewRequest(k.method, "http://"+g.at.HTTP+k.path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Cookie", "theme=dark; token="+k.cookie)
+		if k.origin != "" {
+			r.Header.Set("Origin", k.origin)
+		}
+		resp, err := client.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, _ := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		if got := fmt.Sprintf("%d %s", resp.StatusCode, body); !strings.HasPrefix(got, k.want) {
+			t.Errorf("%s %s from %q: got %s, want %s", k.method, k.path, k.origin, got, k.want)
+		}
 	}
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/microgw/microgw/runtime/internal/engine"
 	"github.com/microgw/microgw/runtime/internal/http1"
 	"github.com/microgw/microgw/runtime/internal/plan"
+	"github.com/microgw/microgw/runtime/internal/policy/jwt"
 	"github.com/microgw/microgw/runtime/internal/telemetry"
 	"github.com/microgw/microgw/runtime/internal/upstream"
 )
@@ -58,10 +59,15 @@ func (g *gateway) load() (*serving, error) {
 	if err != nil {
 		return nil, err
 	}
+	var cookie *jwt.Cookie
+	if a := &g.cfg.Auth; a.Cookie != "" {
+		cookie = &jwt.Cookie{Name: a.Cookie, Origins: a.CookieOrigins}
+	}
 	s.table, err = plan.Build(f, plan.Options{
 		Verifier:         verifier,
 		AuthHeader:       g.cfg.Auth.Header,
 		RemoveAuthHeader: g.cfg.Auth.RemoveHeader,
+		Cookie:           cookie,
 		Users:            g.users,
 		APIKeys:          apiKeys,
 		Certificates:     certificates,

@@ -35,6 +35,8 @@ type Options struct {
 	// RemoveAuthHeader takes it out of the forwarded request.
 	AuthHeader       string
 	RemoveAuthHeader bool
+	// Cookie carries a token where that header is absent; nil: none does.
+	Cookie *jwt.Cookie
 	// Users are who may call with a name and a password; nil: nobody.
 	Users basic.Users
 	// APIKeys says whose an API key is; nil: nobody's.
@@ -213,6 +215,9 @@ func (b *builder) route(api *artifactpb.Api, op *artifactpb.Operation) (*engine.
 	}
 	if !proved && !op.GetSecurity().GetDisabled() {
 		return nil, fmt.Errorf("the operation is secured but no stage authenticates")
+	}
+	if c := b.o.Cookie; c != nil {
+		r.Stages = append(r.Stages, engine.Stage{Name: "token-cookie", Request: c.Hide})
 	}
 	return r, nil
 }

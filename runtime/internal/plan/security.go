@@ -119,7 +119,11 @@ type (
 )
 
 func (b *builder) bearer(header string) *jwt.Bearer {
-	return shared(b, bearerIn{header}, func() *jwt.Bearer { return b.o.Verifier.Bearer(header, b.o.RemoveAuthHeader) })
+	return shared(b, bearerIn{header}, func() *jwt.Bearer {
+		t := b.o.Verifier.Bearer(header, b.o.RemoveAuthHeader)
+		t.Accept(b.o.Cookie)
+		return t
+	})
 }
 
 func (b *builder) basic(header string) *basic.Scheme {

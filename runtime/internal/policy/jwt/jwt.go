@@ -126,6 +126,7 @@ type Bearer struct {
 	v                          *Verifier
 	in                         *exchange.Credentials
 	remove                     bool
+	cookie                     *Cookie // nil: none
 	missing, repeated, refused *fault.Fault
 }
 
@@ -156,6 +157,15 @@ func (b *Bearer) Request(x *exchange.Exchange) error {
 // *fault.Fault.
 func (b *Bearer) Prove(x *exchange.Exchange) (*exchange.Principal, error) {
 	scheme, token, found := b.in.Read(&x.Request)
+	if found == 0 && b.cookie != nil {
+		var err error
+		if token, err = b.cookie.read(x); err != nil {
+			return nil, err
+		}
+		if len(token) > 0 {
+			scheme = bearerScheme
+		}
+	}
 	switch {
 	case found > 1:
 		return nil, b.repeated
@@ -216,6 +226,8 @@ var errNoIssuer = errors.New("is not configured")
 func unverified(err error) bool {
 	return errors.Is(err, errNoIssuer) || errors.Is(err, keys.ErrUnknownKey)
 }
+
+var bearerScheme = []byte("Bearer")
 
 // Challenge is what WWW-Authenticate says of tokens.
 func (b *Bearer) Challenge() string { return `Bearer realm="micro-gw"` }
