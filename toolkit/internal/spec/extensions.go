@@ -168,6 +168,7 @@ func nearestExtension(name string) string {
 // wrong and returns nil or a zero value then.
 type reader struct {
 	diags *diag.List
+	omit  func(object, key string, at diag.At, why string)
 }
 
 func (r *reader) at(n *tree.Node, p *place) diag.At { return n.At(p.String()) }
@@ -875,6 +876,11 @@ func (r *reader) auth(n *tree.Node, p *place) *EndpointAuth {
 	})
 	if !ok {
 		return nil
+	}
+	if i := n.Find("password"); i >= 0 {
+		// An artifact holds no secrets: everybody may read it.
+		r.omit("endpoint", "securityConfig.password", n.KeyAt(i, p.key("password").String()), "an artifact holds no passwords")
+		n.Drop([]int{i})
 	}
 	if n.Get("type") == nil {
 		r.diags.Errorf(x.At, `"type" is missing: basic or digest`)

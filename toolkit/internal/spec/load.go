@@ -60,7 +60,7 @@ func load(fs *files, f *file, l *diag.List) *Document {
 	doc := &Document{File: f.name, Dialect: kind, At: diag.At{File: f.name, Line: int(root.Line), Column: int(root.Col)}}
 	doc.source = c
 	c.info(doc)
-	r := &reader{diags: l}
+	r := &reader{diags: l, omit: c.omit}
 	doc.Extensions = r.root(root)
 	doc.Servers = c.servers(doc, root)
 	doc.Schemes = c.schemes()
