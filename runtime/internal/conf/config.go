@@ -49,6 +49,7 @@ type Config struct {
 	AccessLog  AccessLog
 
 	Introspection Introspection
+	KeyManager    KeyManager
 
 	// Development says that the artifact's development key is to be trusted.
 	Development bool
@@ -288,6 +289,7 @@ func Default() *Config {
 		},
 		Auth:          Auth{Header: "Authorization", RemoveHeader: true},
 		TokenCache:    TokenCache{Enabled: true, Expiry: 15 * time.Minute, Capacity: 10000},
+		KeyManager:    KeyManager{TokenContext: "oauth2", Basic: true, VerifyHostname: true, OAuth2: KeyManagerOAuth2{Bearer: AuthHeaderBearer}},
 		Introspection: Introspection{AuthMethod: ClientSecretBasic, Timeout: 2 * time.Second, NegativeCacheTime: 5 * time.Second, MaxConcurrent: 64},
 		Revocation: Revocation{
 			Capacity:   1_000_000,

@@ -1,6 +1,7 @@
 package conf_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/microgw/microgw/runtime/internal/conf"
@@ -23,5 +24,45 @@ func TestIntrospectionErrors(t *testing.T) {
 				t.Errorf("got:\n%v\nwant:\n%s", err, tt.want)
 			}
 		})
+	}
+}
+
+// Every file of WSO2's names a key manager; only one that somebody has chosen is
+// called.
+func TestKeyManager(t *testing.T) {
+	for name, tt := range map[string]struct {
+		set                 []string
+		enabled, introspect bool
+		warned              string // "" for not at all
+	}{
+		"nothing":               {nil, false, false, ""},
+		"shipped":               {[]string{"keyManager.serverUrl=https://localhost:9443", "keyManager.username=admin", "keyManager.password=admin"}, false, false, "is the one in every file"},
+		"shipped, with a slash": {[]string{"keyManager.serverUrl=https://localhost:9443/"}, false, false, "is the one in every file"},
+		"shipped and meant":     {[]string{"keyManager.serverUrl=https://localhost:9443", "keyManager.enabled=true", "keyManager.username=admin", "keyManager.password=admin"}, true, false, "everybody knows this password"},
+		"shipped and off":       {[]string{"keyManager.serverUrl=https://localhost:9443", "keyManager.enabled=false"}, false, false, ""},
+		"chosen":                {[]string{"keyManager.serverUrl=https://km", "keyManager.username=u", "keyManager.password=p"}, true, false, ""},
+		"chosen and off":        {[]string{"keyManager.serverUrl=https://km", "keyManager.enabled=false"}, false, false, ""},
+		"without credentials":   {[]string{"keyManager.serverUrl=https://km"}, true, false, "so opaque tokens are refused"},
+		"3.1, external":         {[]string{"keyManager.serverUrl=https://km", "keymanager.security.basic.username=u", "keyManager.security.basic.password=p", "keyManager.external=true"}, true, true, ""},
+		"3.2":                   {[]string{"keyManager.serverUrl=https://km", "keyManager.username=u", "keyManager.password=p", "keyManager.enableLegacyMode=false"}, true, true, ""},
+		"3.2, legacy":           {[]string{"keyManager.serverUrl=https://km", "keyManager.username=u", "keyManager.password=p", "keyManager.enableLegacyMode=true"}, true, false, ""},
+		"a token of its own":    {[]string{"keyManager.serverUrl=https://km", "keymanager.security.oauth2.enabled=true", "keymanager.security.oauth2.directToken.enabled=true", "keymanager.security.oauth2.directToken.accessToken=t"}, true, false, ""},
+		"plain http":            {[]string{"keyManager.serverUrl=http://km", "keyManager.username=u", "keyManager.password=p"}, true, false, "without TLS"},
+	} {
+		c := mustLoad(t, conf.Options{Set: tt.set})
+		warned := strings.Join(c.Warnings, "\n")
+		if c.KeyManager.Enabled != tt.enabled || c.KeyManager.Introspect != tt.introspect || (warned != "") != (tt.warned != "") || !strings.Contains(warned, tt.warned) {
+			t.Errorf("%s: enabled %t, introspect %t, warnings %q", name, c.KeyManager.Enabled, c.KeyManager.Introspect, warned)
+		}
+	}
+	for want, set := range map[string][]string{
+		"runtime: -e: keyManager.enabled: needs keyManager.serverUrl":                                                                         {"keyManager.enabled=true"},
+		"runtime: -e: keyManager.serverUrl: a query has no place in it":                                                                       {"keyManager.serverUrl=https://km/?x"},
+		"runtime: -e: keyManager.tokenContext: \"../x\" is not a path such as oauth2":                                                         {"keyManager.tokenContext=../x"},
+		"runtime: -e: keymanager.security.oauth2.enabled: needs clientCredential or directToken: no other grant is supported by this version": {"keyManager.serverUrl=https://km", "keymanager.security.oauth2.enabled=true", "keymanager.security.oauth2.password.enabled=true"},
+	} {
+		if _, err := conf.Load(conf.Options{Set: set}); err == nil || err.Error() != want {
+			t.Errorf("%q: got %v, want %s", set, err, want)
+		}
 	}
 }

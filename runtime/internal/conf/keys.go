@@ -35,7 +35,9 @@ const (
 	minTimeout = time.Millisecond
 )
 
-var configKeys = []key[Config]{
+var configKeys = slices.Concat(ownKeys, keyManagerKeys)
+
+var ownKeys = []key[Config]{
 	{"artifact.verifyKeys", nil, "", filesOf(func(c *Config) *[]string { return &c.Artifact.VerifyKeys }),
 		"PEM files with the public keys (`micro-gw keygen`) of those who may sign artifacts: one that none of them signed is refused, at the start and when it is swapped. `[]`: an artifact need not be signed. `--verify-key` wins."},
 

@@ -195,6 +195,16 @@ func TestEveryKey(t *testing.T) {
 		value, ok := values[name]
 		switch {
 		case ok:
+		case strings.HasSuffix(name, "credentialBearer"):
+			value = "POST_BODY_BEARER"
+		case strings.HasSuffix(name, "serverUrl"), strings.HasSuffix(name, "tokenUrl"):
+			value = "https://km.example"
+		case name == "keyManager.verifyHostname", strings.HasSuffix(strings.ToLower(name), "keymanager.security.basic.enabled"):
+			value = "false"
+		case strings.HasPrefix(strings.ToLower(name), "keymanager.") && (strings.HasSuffix(name, "nabled") || name == "keyManager.external" || name == "keyManager.enableLegacyMode"):
+			value = "true"
+		case strings.HasPrefix(strings.ToLower(name), "keymanager.") && name != "keyManager.timestampSkew":
+			value = "some"
 		case strings.HasSuffix(name, "Timeout") || strings.HasSuffix(name, "grace") || strings.HasSuffix(name, "leeway"):
 			value = "3s"
 		case strings.HasSuffix(name, "Path") || strings.HasSuffix(name, "File") || strings.HasSuffix(name, ".path"):
@@ -224,6 +234,8 @@ func TestEveryKey(t *testing.T) {
 			beside["tokenRevocationConfig.realtime.jmsConnectionProviderUrl"] = "tcp://b:1"
 		case name == "authConfig.cookieOrigins":
 			beside["authConfig.cookie"] = "token"
+		case name == "keyManager.enabled":
+			beside["keyManager.serverUrl"] = "https://km.example"
 		case name == "introspection.url":
 			beside["introspection.clientId"], beside["introspection.clientSecret"] = "gateway", "s"
 		case strings.HasPrefix(name, "introspection."):

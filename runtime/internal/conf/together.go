@@ -21,6 +21,7 @@ func (l *loader) checkTogether() {
 	}
 	l.checkRevocation()
 	l.checkIntrospection()
+	l.decideKeyManager()
 	for _, check := range l.rowChecks {
 		check()
 	}

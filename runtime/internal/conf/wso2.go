@@ -24,7 +24,8 @@ type unused struct {
 }
 
 const (
-	noOpaque       = "opaque tokens are not supported by this version; let the issuer give out JWTs and name it under [[jwtTokenConfig]]"
+	noGrant        = "the gateway's own token at the key manager comes from clientCredential or directToken"
+	noRemoteClaims = "the key manager is not asked about users by this version"
 	noTokenProxy   = "the key manager's /token and its like are not passed on; let clients call it"
 	noThrottle     = "throttling is not enforced by this version"
 	noAnalytics    = "usage is not reported by this version; the access log can be"
@@ -61,21 +62,19 @@ var unusedKeys = func() []unused {
 	}
 	broker := []string{"jmsConnectioninitialContextFactory", "jmsConnectionProviderUrl", "jmsConnectionUsername", "jmsConnectionPassword"}
 
-	add("3.0", noTokenProxy, "", "listenerConfig.tokenListenerPort", "keyManager.tokenContext")
+	add("3.0", noTokenProxy, "", "listenerConfig.tokenListenerPort")
 	add("3.0", noBackendJWT, "", "jwtConfig.header")
 
-	add("3.0", noOpaque, "keyManager.", "serverUrl", "username", "password", "verifyHostname")
-	add("3.1", noOpaque, "keyManager.", "external")
-	add("3.2", noOpaque, "keyManager.", "enableLegacyMode", "remoteUserClaimRetrievalEnabled", "issuer")
+	add("3.2", noRemoteClaims, "keyManager.", "remoteUserClaimRetrievalEnabled")
 	// WSO2 writes this table with a small m, also beside [keyManager].
 	for _, m := range []string{"keymanager", "keyManager"} {
-		p := m + ".security."
-		add("3.1", noOpaque, p+"basic.", "enabled", "username", "password")
-		add("3.1", noOpaque, p+"oauth2.", "enabled", "credentialBearer", "tokenUrl")
-		add("3.1", noOpaque, p+"oauth2.clientCredential.", "enabled", "clientId", "clientSecret", "scopes")
-		add("3.1", noOpaque, p+"oauth2.password.", "enabled", "clientId", "clientSecret", "scopes", "username", "password")
-		add("3.1", noOpaque, p+"oauth2.directToken.", "enabled", "accessToken")
-		add("3.1", noOpaque, p+"oauth2.refresh.", "enabled", "refreshUrl", "scopes", "refreshToken", "clientId", "clientSecret")
+		p := m + ".security.oauth2."
+		const other = "is not supported by this version: use clientCredential, directToken or [keymanager.security.basic]"
+		for _, n := range []string{"password.enabled", "refresh.enabled"} {
+			warn("3.1", noGrant, p+n, other, "false")
+		}
+		add("3.1", noGrant, p+"password.", "clientId", "clientSecret", "scopes", "username", "password")
+		add("3.1", noGrant, p+"refresh.", "refreshUrl", "scopes", "refreshToken", "clientId", "clientSecret")
 	}
 
 	add("3.2", noClaims, "jwtTokenConfig.#.", "claimMapperClassName", "remoteUserClaimRetrievalEnabled")

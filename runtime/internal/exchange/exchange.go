@@ -91,6 +91,10 @@ type Principal struct {
 	Expires     time.Time
 	Claims      []byte // the token's payload, JSON
 
+	// ScopesJudged says that whoever proved the credentials has judged what they
+	// allow, for the request's operation.
+	ScopesJudged bool
+
 	// Allows judges each request that the credentials come with, if they are
 	// restricted to some; nil: they are not. The scheme that proved them calls
 	// it. The error is a *fault.Fault.

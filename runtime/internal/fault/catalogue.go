@@ -26,6 +26,16 @@ var (
 	MissingCredentials = MissingCredentialsIn("Authorization")
 	ScopeMissing       = entry(403, 900910, Client, "The access token does not allow you to access the requested resource", "The access token does not allow you to access the requested resource").
 				Challenging(`Bearer realm="micro-gw", error="insufficient_scope"`)
+	// What WSO2's key manager says of tokens. "Unclassified" is what WSO2 appends
+	// to a message that it has no detail for.
+	TokenExpired         = keyManager(401, 900903, "Access Token Expired", "Renew the access token and try again")
+	TokenInactive        = keyManager(401, 900904, "Access Token Inactive", "Unclassified Authentication Failure")
+	TokenType            = keyManager(401, 900905, "Incorrect Access Token Type is provided", "Unclassified Authentication Failure")
+	NoResource           = keyManager(403, 900906, "No matching resource found in the API for the given request", "Check the API documentation and add a proper REST resource path to the invocation URL")
+	APIBlocked           = keyManager(401, 900907, "The requested API is temporarily blocked", "Unclassified Authentication Failure")
+	SubscriptionInactive = keyManager(401, 900909, "The subscription to the API is inactive", "Unclassified Authentication Failure")
+	ScopeRefused         = keyManager(403, 900910, "The access token does not allow you to access the requested resource", "Unclassified Authentication Failure").
+				Challenging(`Bearer realm="micro-gw", error="insufficient_scope"`)
 	SubscriptionMissing = entry(403, 900908, Client, "Resource forbidden ", "Resource forbidden . Unclassified Authentication Failure")
 	InvalidScheme       = entry(401, 900917, Client, "Invalid Authentication scheme", "Invalid Authentication scheme. API can not be used with this authentication scheme").
 				Challenging(`Bearer realm="micro-gw"`)
@@ -42,6 +52,14 @@ var (
 	// gives no answer.
 	IntrospectionUnavailable = entry(503, 900900, Gateway, "Unclassified Authentication Failure", "Unclassified Authentication Failure. The access token cannot be checked now").RetryAfter(1)
 )
+
+func keyManager(status, code int, message, detail string) *Fault {
+	f := entry(status, code, Client, message, message+". "+detail)
+	if status == 401 {
+		return f.Challenging(`Bearer realm="micro-gw", error="invalid_token", error_description="The access token is not valid"`)
+	}
+	return f
+}
 
 // MissingCredentialsIn is 900902 for credentials expected in the named header.
 func MissingCredentialsIn(header string) *Fault {

@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"strings"
 
 	"github.com/microgw/microgw/runtime/internal/conf"
 	"github.com/microgw/microgw/runtime/internal/introspect"
@@ -22,7 +23,7 @@ import (
 func newIntrospector(c *conf.Config, trusted *x509.CertPool, log *slog.Logger) (*introspect.Introspector, error) {
 	i := &c.Introspection
 	if i.URL == "" {
-		return nil, nil
+		return newKeyManager(c, trusted, log)
 	}
 	s := introspect.Server{
 		URL: i.URL, Issuer: i.Issuer, Audience: i.Audience,
@@ -50,6 +51,52 @@ func newIntrospector(c *conf.Config, trusted *x509.CertPool, log *slog.Logger) (
 		s.Auth = introspect.ClientSecretBasic(i.ClientID, i.ClientSecret.Reveal())
 	}
 	return introspect.New(s, introspectOptions(c, log))
+}
+
+// newKeyManager is newIntrospector for the ways of WSO2.
+func newKeyManager(c *conf.Config, trusted *x509.CertPool, log *slog.Logger) (*introspect.Introspector, error) {
+	k := &c.KeyManager
+	if !k.Enabled || !k.Authenticates() {
+		return nil, nil
+	}
+	base := strings.TrimSuffix(k.ServerURL, "/")
+	s := introspect.Server{
+		URL:    base + "/introspect",
+		Issuer: k.Issuer, Audience: c.Introspection.Audience,
+		TLS: keyManagerTLS(c, trusted),
+	}
+	if k.TokenContext != "" {
+		s.URL = base + "/" + k.TokenContext + "/introspect"
+	}
+	switch o := &k.OAuth2; {
+	case !o.Enabled:
+		s.Auth = introspect.Basic(k.Username, k.Password.Reveal())
+	case o.Direct.Enabled:
+		s.Auth = introspect.Bearer(o.Direct.Token.Reveal())
+	default:
+		client := introspect.ClientSecretBasic(o.Credential.ClientID, o.Credential.ClientSecret.Reveal())
+		switch o.Bearer {
+		case conf.PostBodyBearer:
+			client = introspect.ClientSecretPost(o.Credential.ClientID, o.Credential.ClientSecret.Reveal())
+		case conf.NoBearer:
+			client = introspect.ClientCertificate(o.Credential.ClientID) // the name alone
+		}
+		var err error
+		if s.Auth, err = introspect.ClientCredentials(s.TLS, o.TokenURL, client, o.Credential.Scopes); err != nil {
+			return nil, fmt.Errorf("keymanager.security.oauth2.tokenUrl: %w", err)
+		}
+	}
+	if k.Introspect {
+		return introspect.New(s, introspectOptions(c, log))
+	}
+	return introspect.NewKeyValidation(introspect.KeyManager{URL: base, Auth: s.Auth, TLS: s.TLS}, introspectOptions(c, log))
+}
+
+// keyManagerTLS is how the key manager proves who it is.
+func keyManagerTLS(c *conf.Config, trusted *x509.CertPool) *tls.Config {
+	t := upstreamTLS(&conf.Upstream{VerifyHostname: c.KeyManager.VerifyHostname}, trusted)
+	t.NextProtos = nil
+	return t
 }
 
 func introspectOptions(c *conf.Config, log *slog.Logger) introspect.Options {

@@ -1,10 +1,12 @@
 package gateway_test
 
 import (
+	"bytes"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -17,6 +19,7 @@ import (
 
 	"github.com/microgw/microgw/runtime/internal/conf"
 	"github.com/microgw/microgw/runtime/internal/gateway"
+	"github.com/microgw/microgw/schema/artifactpb"
 )
 
 // Tokens that say nothing themselves are good if the server says so, which is
@@ -125,4 +128,61 @@ func TestOpaqueRefused(t *testing.T) {
 			t.Errorf("got %v, want %s", err, want)
 		}
 	}
+}
+
+// WSO2's key manager, as a conf file of WSO2's names it: asked by its own call, or
+// by introspection, and not at all where nobody has chosen it.
+func TestKeyManager(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "pets.mgw")
+	p := project("pets", echo(t, "up").URL, nil)
+	op := p.Apis[0].Operations[1]
+	op.Stages = append(op.Stages, &artifactpb.Stage{Name: "scope", Kind: &artifactpb.Stage_Scope{Scope: &artifactpb.ScopeStage{Scopes: []string{"read:pets"}}}})
+	put(t, path, p)
+	km := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		user, password, _ := r.BasicAuth()
+		if user != "keeper" || password != "k+e:y" {
+			t.Errorf("credentials %q %q", user, password)
+		}
+		good := bytes.Contains(body, []byte("good"))
+		switch r.URL.Path {
+		case "/services/APIKeyValidationService":
+			if !bytes.Contains(body, []byte(`<xsd:context>/v1</xsd:context><xsd:version>1</xsd:version>`)) || !bytes.Contains(body, []byte(`<xsd:matchingResource>/pet</xsd:matchingResource><xsd:httpVerb>GET</xsd:httpVerb>`)) {
+				t.Errorf("asked %s", body)
+			}
+			w.Header().Set("Content-Type", "text/xml")
+			fmt.Fprintf(w, `<e:Envelope xmlns:e="http://schemas.xmlsoap.org/soap/envelope/"><e:Body><n:validateKeyResponse xmlns:n="http://org.apache.axis2/xsd"><n:return><authorized>%t</authorized><validationStatus>900908</validationStatus></n:return></n:validateKeyResponse></e:Body></e:Envelope>`, good)
+		case "/oauth2/introspect":
+			w.Header().Set("Content-Type", "application/json")
+			fmt.Fprintf(w, `{"active":%t,"scope":"read:pets"}`, good)
+		default:
+			t.Errorf("asked at %s", r.URL.Path)
+		}
+	}))
+	defer km.Close()
+	serve := func(more ...string) *running {
+		return start(t, gateway.Options{Artifact: path, Conf: conf.Options{Path: os.DevNull, Set: local(append([]string{
+			"keyManager.serverUrl=" + km.URL, "keyManager.username=keeper", "keyManager.password=k+e:y"}, more...)...)}})
+	}
+	for name, tt := range map[string]struct {
+		set []string
+		bad int
+	}{
+		"3.0":            {nil, 403},
+		"3.1":            {[]string{"keyManager.external=true"}, 401},
+		"3.2":            {[]string{"keyManager.enableLegacyMode=false"}, 401},
+		"3.2, as before": {[]string{"keyManager.enableLegacyMode=true", "keyManager.external=true"}, 403},
+	} {
+		g := serve(tt.set...)
+		pet := "http://" + g.at.HTTP + "/v1/pet"
+		g.expect(pet, 200, "^up", "Authorization", "Bearer good")
+		g.expect(pet, tt.bad, "9009", "Authorization", "Bearer bad")
+		if t.Failed() {
+			t.Fatal(name)
+		}
+	}
+	g := serve("keyManager.enabled=false")
+	g.expect("http://"+g.at.HTTP+"/v1/pet", 401, "900901", "Authorization", "Bearer good")
+	g.untilLogged("no issuer of tokens is configured")
 }

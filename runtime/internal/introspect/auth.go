@@ -9,6 +9,7 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/sha256"
+	"crypto/tls"
 	"encoding/asn1"
 	"encoding/base64"
 	"encoding/json"
@@ -48,6 +49,15 @@ func Basic(user, password string) Auth {
 // before they are joined (RFC 6749, section 2.3.1).
 func ClientSecretBasic(id, secret string) Auth {
 	return Basic(url.QueryEscape(id), url.QueryEscape(secret))
+}
+
+// ClientSecretPost is a client's name and secret in the body.
+func ClientSecretPost(id, secret string) Auth {
+	return authFunc(func(_ context.Context, form url.Values, _ http.Header) error {
+		form.Set("client_id", id)
+		form.Set("client_secret", secret)
+		return nil
+	})
 }
 
 // Bearer is an access token of the gateway's own.
@@ -150,16 +160,15 @@ func sign(key crypto.Signer, text string) ([]byte, error) {
 }
 
 // ClientCredentials is an access token that the gateway fetches for itself (RFC
-// 6749, section 4.4), with TLS as in s, and fetches anew before it ends.
-func ClientCredentials(s Server, tokenURL, id, secret, scopes string) (Auth, error) {
+// 6749, section 4.4), as client, and fetches anew before it ends.
+func ClientCredentials(c *tls.Config, tokenURL string, client Auth, scopes string) (Auth, error) {
 	if err := checkURL(tokenURL); err != nil {
 		return nil, err
 	}
-	c := &credentials{
-		url: tokenURL, scopes: scopes, auth: ClientSecretBasic(id, secret),
-		client: newClient(newTransport(s.TLS, &Options{Concurrent: 1})),
-	}
-	return c, nil
+	return &credentials{
+		url: tokenURL, scopes: scopes, auth: client,
+		client: newClient(newTransport(c, &Options{Concurrent: 1})),
+	}, nil
 }
 
 type credentials struct {

@@ -21,3 +21,9 @@ func Read(data []byte) (bool, error) {
 	a, err := (&Server{}).read(data)
 	return err == nil && a.principal != nil, err
 }
+
+// ReadValidation reports whether a key manager's answer lets somebody in.
+func ReadValidation(data []byte) (bool, error) {
+	a, err := readValidation(data)
+	return err == nil && a.principal != nil, err
+}

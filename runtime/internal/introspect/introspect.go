@@ -188,7 +188,9 @@ func (in *Introspector) Judge(x *exchange.Exchange, token []byte, now time.Time)
 		if x.Route == nil {
 			return nil, fault.Internal.Becausef("token of a request without an operation")
 		}
-		q.context, q.version, q.resource, q.method = x.Route.BasePath, x.Route.APIVersion, resourceOf(x.Route.ID), string(x.Method)
+		q.context, q.version = x.Route.BasePath, x.Route.APIVersion
+		// "METHOD /template": that of the operation, which may be GET for HEAD.
+		q.method, q.resource, _ = strings.Cut(x.Route.ID, " ")
 	}
 	k := in.key(&q)
 	ms := now.UnixMilli()
@@ -409,10 +411,4 @@ func statusError(r *http.Response) error {
 		return fmt.Errorf("the server refuses the gateway's own credentials (status %d)", r.StatusCode)
 	}
 	return fmt.Errorf("the server answered with status %d", r.StatusCode)
-}
-
-// resourceOf is the template in a route's ID, "METHOD /template".
-func resourceOf(id string) string {
-	_, template, _ := strings.Cut(id, " ")
-	return template
 }

@@ -501,3 +501,46 @@ func FuzzAnswer(f *testing.F) {
 		}
 	})
 }
+
+// The gateway's own token is fetched once for as long as it lasts, and by those
+// who need it at the same time together.
+func TestClientCredentials(t *testing.T) {
+	var fetched atomic.Int64
+	idp := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/token":
+			fetched.Add(1)
+			if r.FormValue("grant_type") != "client_credentials" || r.FormValue("scope") != "a b" || r.FormValue("client_id") != "gw" || r.FormValue("client_secret") != "s" {
+				t.Errorf("%v", r.Form)
+			}
+			says(`{"access_token":"own","token_type":"Bearer","expires_in":3600}`)(w, r)
+		default:
+			if r.Header.Get("Authorization") != "Bearer own" {
+				t.Errorf("%v", r.Header)
+			}
+			says(`{"active":true}`)(w, r)
+		}
+	}))
+	defer idp.Close()
+	auth, err := introspect.ClientCredentials(nil, idp.URL+"/token", introspect.ClientSecretPost("gw", "s"), "a b")
+	if err != nil {
+		t.Fatal(err)
+	}
+	in, err := introspect.New(introspect.Server{URL: idp.URL, Auth: auth}, introspect.Options{Timeout: time.Minute})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer in.Close()
+	var wg sync.WaitGroup
+	for i := range 8 {
+		wg.Go(func() {
+			if _, err := in.Judge(&exchange.Exchange{}, fmt.Append(nil, "t", i), noon); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	if n := fetched.Load(); n != 1 {
+		t.Errorf("fetched %d times", n)
+	}
+}
