@@ -76,12 +76,6 @@ func (c *client) fail() {
 	c.token, c.asked = "", false
 }
 
-func (c *client) endpoint() string {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.endpoints[c.current]
-}
-
 // open sends a request and returns the answer if its status is 200. It gets a
 // token first if there is a user, and a new one if the one it has is not good any
 // more.

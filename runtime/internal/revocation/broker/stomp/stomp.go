@@ -52,11 +52,13 @@ func Dial(ctx context.Context, t broker.Target) (broker.Subscription, error) {
 func subscribe(ctx context.Context, nc net.Conn, t broker.Target) (*subscription, error) {
 	options := []func(*stomp.Conn) error{
 		stomp.ConnOpt.Host(t.Host),
+		// Ours come twice as often as is promised, and the broker's may be late.
 		stomp.ConnOpt.HeartBeat(broker.Heartbeat, broker.Heartbeat),
-		stomp.ConnOpt.HeartBeatError(broker.Heartbeat),
+		stomp.ConnOpt.HeartBeatError(broker.Heartbeat / 2),
+		stomp.ConnOpt.HeartBeatGracePeriodMultiplier(1.5),
 		stomp.ConnOpt.ReadBufferSize(maxHead),
 		stomp.ConnOpt.Logger(silent{}),
-		stomp.ConnOpt.UnsubscribeReceiptTimeout(5 * time.Second),
+		stomp.ConnOpt.UnsubscribeReceiptTimeout(10 * time.Second),
 		stomp.ConnOpt.DisconnectReceiptTimeout(time.Second),
 	}
 	if t.Username != "" {
