@@ -130,7 +130,8 @@ func TestEtcdComesBack(t *testing.T) {
 	g := start(t, set...)
 	g.untilReady(`"connected": true`)
 	revokes(t, "watched", "secret-watched", func() { s.put("kill/secret-watched", 600) }, g)
-	g.stop() // which writes the file
+	g.untilLogged("it is known when each of them ends") // and the file is there
+	g.stop()                                            // which puts into it what came since
 	data, err := os.ReadFile(file)
 	if info, err2 := os.Stat(file); err != nil || err2 != nil || info.Mode().Perm() != 0o600 || strings.Count(string(data), "secret-") != 2 || !strings.HasSuffix(string(data), "\nend 2\n") {
 		t.Errorf("%v %v %s", err, err2, data)
