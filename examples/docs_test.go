@@ -106,3 +106,33 @@ func TestDocsIndex(t *testing.T) {
 		}
 	}
 }
+
+// TestPages does what pages of the docs say, in an empty folder: the blocks of
+// type sh, as in the READMEs of examples.
+func TestPages(t *testing.T) {
+	needs(t, "sh", "curl", "openssl")
+	pages, err := filepath.Glob(filepath.Join(root(t), "docs", "authentication", "*.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ran := 0
+	for _, page := range pages {
+		text, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := readREADME(t, string(text))
+		if len(r.blocks) == 0 {
+			continue
+		}
+		ran++
+		t.Run(filepath.Base(page), func(t *testing.T) {
+			dir := t.TempDir()
+			write(t, dir, "page.md", string(text)) // for its ports
+			newSession(t, dir).tell(r)
+		})
+	}
+	if ran == 0 {
+		t.Error("no page has commands")
+	}
+}

@@ -44,11 +44,34 @@ func (b *builder) authenticate(api *artifactpb.Api, op *artifactpb.Operation, al
 			all = append(all, own)
 		}
 	}
-	a, err := authn.New(all, header)
+	a, err := authn.New(all, b.named(op, header))
 	if err != nil {
 		return nil, fmt.Errorf("security: %w", err)
 	}
 	return a.Request, nil
+}
+
+// named is the header that those are told of who send nothing: that of tokens
+// and passwords, unless the operation takes neither and a key has one of its own.
+func (b *builder) named(op *artifactpb.Operation, header string) string {
+	key := ""
+	for _, alt := range op.GetSecurity().GetAlternatives() {
+		for _, r := range alt.GetRequirements() {
+			switch k := b.f.GetSecuritySchemes()[r.GetScheme()].GetKind().(type) {
+			case *artifactpb.SecurityScheme_ApiKey:
+				if key == "" && k.ApiKey.GetIn() == artifactpb.Location_LOCATION_HEADER {
+					key = k.ApiKey.GetName()
+				}
+			case *artifactpb.SecurityScheme_MutualTls:
+			default:
+				return header
+			}
+		}
+	}
+	if key != "" {
+		return key
+	}
+	return header
 }
 
 func (b *builder) requirement(api *artifactpb.Api, r *artifactpb.SecurityRequirement, header string) (authn.Requirement, error) {
