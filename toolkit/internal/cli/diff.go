@@ -101,6 +101,7 @@ func (a *app) diffCommand() *cobra.Command {
 		},
 	}
 	addDefaultEndpoint(cmd, &opts)
+	addRemoteRefs(cmd, &opts)
 	cmd.Flags().Var(format, "output", "what to print")
 	cmd.Flags().Var(failOn, "fail-on", "which changes give exit code 1")
 	for _, f := range []struct {
