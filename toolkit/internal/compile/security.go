@@ -313,25 +313,44 @@ func (a *api) fromTypes(s *spec.ApplicationSecurity, list *spec.Security) [][]re
 	if list == nil || len(list.Alternatives) == 0 {
 		list = a.doc.Security
 	}
-	var scopes []string
+	// Each holds lists of scopes of which one of each is asked for.
+	var asked [][][]string
 	if list != nil {
 		for _, alt := range list.Alternatives {
+			var own [][]string
 			for _, r := range alt.Requirements {
-				if scheme, ok := a.find(r); ok && scoped(scheme.Kind) {
-					scopes = union(scopes, r.Scopes)
+				if scheme, ok := a.find(r); ok && scoped(scheme.Kind) && len(r.Scopes) > 0 {
+					own = append(own, union(nil, r.Scopes))
 				}
+			}
+			switch {
+			case len(own) == 0:
+			case len(own) == 1 && len(asked) > 0 && len(asked[len(asked)-1]) == 1:
+				asked[len(asked)-1][0] = union(asked[len(asked)-1][0], own[0])
+			default:
+				asked = append(asked, own)
 			}
 		}
 	}
+	if len(asked) == 0 {
+		asked = [][][]string{{nil}}
+	}
 	var alts [][]requirement
 	for _, t := range s.Types {
+		scheme := builtin.scheme
 		switch t {
-		case "oauth2":
-			alts = append(alts, []requirement{{builtin.scheme, scopes}})
 		case "basic_auth":
-			alts = append(alts, []requirement{{spec.SecurityScheme{Kind: spec.Basic}, scopes}})
+			scheme = spec.SecurityScheme{Kind: spec.Basic}
 		case "api_key":
 			alts = append(alts, []requirement{{scheme: spec.SecurityScheme{Kind: spec.APIKey, In: "header", Key: "apikey"}}})
+			continue
+		}
+		for _, lists := range asked {
+			var alt []requirement
+			for _, scopes := range lists {
+				alt = append(alt, requirement{scheme, scopes})
+			}
+			alts = append(alts, alt)
 		}
 	}
 	return alts
