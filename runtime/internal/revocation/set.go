@@ -17,10 +17,13 @@ import (
 
 // A Set is ids of revoked tokens, each until its token has expired by itself.
 //
-// It is shards of open hash tables. An entry is two words: 64 bits of one hash,
-// and 32 bits of another beside the second at which it ends. A reader loads them
-// one after the other; a writer, one at a time in a shard, stores the second word
-// first, so whoever sees the first sees the other, too. What has ended stays where
+// It is shards of open hash tables in groups of eight. An entry is two words: 64
+// bits of one hash, and 32 bits of another beside the second at which it ends. For
+// each group there is a word of eight tags, a byte of the hash each, which are all
+// that is looked at for most ids that are not revoked: they fit in the cache, the
+// entries of a million ids do not. A reader loads tag and entry one after the
+// other; a writer, one at a time in a shard, stores them the other way round, so
+// whoever sees the tag sees the entry, too. What has ended stays where
 // it is, for others may have been put behind it, and is left out when the table is
 // made anew. An id that the Set holds by mistake, because it hashes to the same 96
 // bits, would refuse a good token: with a million entries that happens once in
@@ -50,12 +53,61 @@ type shard struct {
 }
 
 type table struct {
-	mask    uint64
+	mask    uint64 // of groups
+	tags    []atomic.Uint64
 	entries []entry
 }
 
 // An entry is empty if first is 0, which no hash is.
 type entry struct{ first, second atomic.Uint64 }
+
+const (
+	group = 8
+	ones  = 0x0101010101010101
+	highs = 0x8080808080808080
+)
+
+// tag is a byte of a hash that neither the shard nor the group depends on; 0 is
+// that of an empty entry.
+func tag(first uint64) uint64 { return max(first>>50&0xff, 1) }
+
+// zeros marks, by their highest bits, the bytes of w that are 0; perhaps some
+// above such a byte, too, never one below, and none if there is no 0.
+func zeros(w uint64) uint64 { return (w - ones) & ^w & highs }
+
+// find returns the entry of the two hashes, nil if there is none.
+func (t *table) find(first, second uint64) *entry {
+	all := tag(first) * ones
+	for g := first >> 1 & t.mask; ; g = (g + 1) & t.mask {
+		tags := t.tags[g].Load()
+		for m := zeros(tags ^ all); m != 0; m &= m - 1 {
+			e := &t.entries[int(g)*group+bits.TrailingZeros64(m)/8]
+			if e.first.Load() == first && e.second.Load()>>32<<32 == second {
+				return e
+			}
+		}
+		if zeros(tags) != 0 {
+			return nil
+		}
+	}
+}
+
+// put puts an entry in, which must not be there; there must be room.
+func (t *table) put(first, word uint64) {
+	for g := first >> 1 & t.mask; ; g = (g + 1) & t.mask {
+		tags := t.tags[g].Load()
+		m := zeros(tags)
+		if m == 0 {
+			continue
+		}
+		i := bits.TrailingZeros64(m) / 8
+		e := &t.entries[int(g)*group+i]
+		e.second.Store(word)
+		e.first.Store(first)
+		t.tags[g].Store(tags | tag(first)<<(8*i))
+		return
+	}
+}
 
 // NewSet returns a set of at most limit ids.
 func NewSet(limit int, now time.Time) *Set {
@@ -66,7 +118,9 @@ func NewSet(limit int, now time.Time) *Set {
 	return s
 }
 
-func newTable(size int) *table { return &table{uint64(size - 1), make([]entry, size)} }
+func newTable(size int) *table {
+	return &table{uint64(size/group - 1), make([]atomic.Uint64, size/group), make([]entry, size)}
+}
 
 // Len returns how many ids there are, with some that have ended.
 func (s *Set) Len() int { return int(s.length.Load()) }
@@ -100,19 +154,8 @@ func (s *Set) Revoked(key [2]uint64, now int64) bool {
 	if s.length.Load() == 0 || key[0] == 0 {
 		return false
 	}
-	first, second := key[0], key[1]
-	t := s.shards[first>>(64-6)].table.Load()
-	for i := first >> 1 & t.mask; ; i = (i + 1) & t.mask {
-		e := &t.entries[i]
-		switch e.first.Load() {
-		case 0:
-			return false
-		case first:
-			if w := e.second.Load(); w>>32<<32 == second {
-				return now/1000 < s.start+int64(w&math.MaxUint32)
-			}
-		}
-	}
+	e := s.shards[key[0]>>(64-6)].table.Load().find(key[0], key[1])
+	return e != nil && now/1000 < s.start+int64(e.second.Load()&math.MaxUint32)
 }
 
 // Add revokes an id until a time. It reports false if there is no room: then the
@@ -128,30 +171,19 @@ func (s *Set) Add(id []byte, until, now time.Time) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	t := h.table.Load()
-	i := first >> 1 & t.mask
-	for ; ; i = (i + 1) & t.mask {
-		e := &t.entries[i]
-		have := e.first.Load()
-		if have == 0 {
-			break
+	if e := t.find(first, second); e != nil {
+		if e.second.Load()&math.MaxUint32 < ends {
+			e.second.Store(second | ends)
 		}
-		if w := e.second.Load(); have == first && w>>32<<32 == second {
-			if w&math.MaxUint32 < ends {
-				e.second.Store(second | ends)
-			}
-			return true
-		}
+		return true
 	}
 	if 4*(h.used+1) > 3*len(t.entries) {
 		t = s.rebuild(h, t, now)
-		for i = first >> 1 & t.mask; t.entries[i].first.Load() != 0; i = (i + 1) & t.mask {
-		}
 	}
 	if s.Len() >= s.limit {
 		return false
 	}
-	t.entries[i].second.Store(second | ends)
-	t.entries[i].first.Store(first)
+	t.put(first, second|ends)
 	h.used++
 	s.length.Add(1)
 	return true
@@ -207,12 +239,7 @@ func (s *Set) rebuild(h *shard, t *table, now time.Time) *table {
 		if first == 0 || s.ended(e, now) {
 			continue
 		}
-		j := first >> 1 & made.mask
-		for made.entries[j].first.Load() != 0 {
-			j = (j + 1) & made.mask
-		}
-		made.entries[j].second.Store(e.second.Load())
-		made.entries[j].first.Store(first)
+		made.put(first, e.second.Load())
 	}
 	s.length.Add(int64(alive - h.used))
 	h.used = alive

@@ -90,7 +90,7 @@ func (s *server) address(name string) string { return "127.0.0.1:" + s.ports[nam
 func (s *server) use(t *testing.T) {
 	t.Helper()
 	if f := s.missing(); f != "" {
-		if os.Getenv("CI") == "true" {
+		if os.Getenv("CI") != "" {
 			t.Fatalf("%s is not installed: no %s", s.name, f)
 		}
 		t.Skipf("%s is not installed: no %s", s.name, f)
