@@ -90,6 +90,39 @@ func TestRuntimeDocumented(t *testing.T) {
 	}
 }
 
+// TestKeysDocumented: the keys of the conf that pages and examples name are in
+// docs/conf.md, which is made from the runtime's own tables.
+func TestKeysDocumented(t *testing.T) {
+	conf, err := os.ReadFile(filepath.Join(root(t), "docs", "conf.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	tables := []string{"upstream"} // there was one
+	for _, m := range regexp.MustCompile("(?m)^\\| `([A-Za-z0-9]+)\\.").FindAllStringSubmatch(string(conf), -1) {
+		tables = append(tables, m[1])
+	}
+	key := regexp.MustCompile("(?:`|-e )([A-Za-z0-9]+)((?:\\.[A-Za-z0-9]+)+)")
+	file := regexp.MustCompile(`\.(conf|json|key|md|mgw|pem|p12|pub|toml|yaml)$`)
+	for _, pattern := range []string{"docs/*.md", "docs/*/*.md", "examples/*/README.md"} {
+		pages, err := filepath.Glob(filepath.Join(root(t), pattern))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, p := range pages {
+			text, err := os.ReadFile(p)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, m := range key.FindAllStringSubmatch(string(text), -1) {
+				name := m[1] + m[2]
+				if slices.Contains(tables, m[1]) && !file.MatchString(name) && !strings.Contains(string(conf), "`"+name) {
+					t.Errorf("%s names the key %s, which the conf does not have", p, name)
+				}
+			}
+		}
+	}
+}
+
 // TestDocsIndex: docs/README.md leads to every page.
 func TestDocsIndex(t *testing.T) {
 	index, err := os.ReadFile(filepath.Join(root(t), "docs", "README.md"))

@@ -78,7 +78,7 @@ func newSession(t *testing.T, example string) *session {
 	s := &session{t: t, dir: filepath.Join(t.TempDir(), filepath.Base(example)), ports: map[string]string{}}
 	s.log = filepath.Join(t.TempDir(), "background.log")
 	// The gateway's own, whether or not they are named.
-	for _, p := range []string{"9090", "9095", "9000"} {
+	for _, p := range []string{"9090", "9095", "9096", "9000"} {
 		s.ports[p] = port(t)
 	}
 	files := os.DirFS(example)
