@@ -64,6 +64,18 @@ func TestBoundaries(t *testing.T) {
 		},
 		{
 			In:     root + "runtime/...",
+			Import: []string{"github.com/go-ldap/ldap/...", "github.com/go-asn1-ber/asn1-ber/..."},
+			Except: []string{internal + "userstore/ldap"},
+			Reason: "directories are asked by userstore/ldap",
+		},
+		{
+			In:     root + "runtime/...",
+			Import: []string{internal + "userstore/..."},
+			Except: []string{internal + "gateway", internal + "userstore/..."},
+			Reason: "a policy is handed its users; it does not know where they are",
+		},
+		{
+			In:     root + "runtime/...",
 			Import: []string{"golang.org/x/crypto/..."},
 			Except: []string{internal + "policy/basic"},
 			Reason: "passwords are hashed by policy/basic; everything else is in the standard library",

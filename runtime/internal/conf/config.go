@@ -41,6 +41,7 @@ type Config struct {
 	APIKeys    APIKeys
 	Mutual     Mutual
 	Users      []User // by name
+	UserStore  UserStore
 	TokenCache TokenCache
 	Revocation Revocation
 	Server     Server
@@ -291,6 +292,7 @@ func Default() *Config {
 		TokenCache:    TokenCache{Enabled: true, Expiry: 15 * time.Minute, Capacity: 10000},
 		KeyManager:    KeyManager{TokenContext: "oauth2", Basic: true, VerifyHostname: true, OAuth2: KeyManagerOAuth2{Bearer: AuthHeaderBearer}},
 		Introspection: Introspection{AuthMethod: ClientSecretBasic, Timeout: 2 * time.Second, NegativeCacheTime: 5 * time.Second, MaxConcurrent: 64},
+		UserStore:     defaultUserStore(),
 		Revocation: Revocation{
 			Capacity:   1_000_000,
 			Realtime:   Realtime{Topic: "tokenRevocation", Retention: 24 * time.Hour},

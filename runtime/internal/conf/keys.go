@@ -35,7 +35,7 @@ const (
 	minTimeout = time.Millisecond
 )
 
-var configKeys = slices.Concat(ownKeys, keyManagerKeys)
+var configKeys = slices.Concat(ownKeys, keyManagerKeys, userStoreKeys)
 
 var ownKeys = []key[Config]{
 	{"artifact.verifyKeys", nil, "", filesOf(func(c *Config) *[]string { return &c.Artifact.VerifyKeys }),

@@ -184,6 +184,10 @@ func TestEveryKey(t *testing.T) {
 		"tokenRevocationConfig.persistent.useDefault": "false", "tokenRevocationConfig.persistent.type": "default",
 		"tokenRevocationConfig.persistent.hostname": "a:1,https://b/x", "tokenRevocationConfig.persistent.endpointURL": "https://h/x",
 		"tokenRevocationConfig.persistent.username": "u", "tokenRevocationConfig.persistent.password": "p",
+		"userStore.ldap.urls": "ldaps://a.example,ldaps://b.example", "userStore.ldap.startTLS": "true", "userStore.ldap.userDN": "uid={user},dc=example", "userStore.ldap.baseDN": "dc=example",
+		"userStore.ldap.filter": "(cn={user})", "userStore.ldap.bindDN": "cn=gw,dc=example", "userStore.ldap.bindPassword": "p", "userStore.ldap.timeout": "7s", "userStore.ldap.cacheTime": "7s",
+		"userStore.http.urls": "https://a.example/x", "userStore.http.username": "u", "userStore.http.password": "p", "userStore.http.nameField": "a.b", "userStore.http.passwordField": "c",
+		"userStore.http.answerField": "", "userStore.http.answerValue": "yes", "userStore.http.timeout": "7s", "userStore.http.cacheTime": "0s",
 		"apikey.tokenConfigs.issuer": "k", "apikey.tokenConfigs.audience": "a", "apikey.tokenConfigs.certificateAlias": "x", "apikey.tokenConfigs.jwksURL": "https://i.example/jwks",
 		"apikey.tokenConfigs.validateAllowedAPIs": "true", "apikey.tokenConfigs.allowWithoutExpiry": "true",
 		"introspection.url": "https://i.example/introspect", "introspection.authMethod": "private_key_jwt", "introspection.timeout": "3s", "introspection.negativeCacheTime": "3s",
@@ -241,6 +245,18 @@ func TestEveryKey(t *testing.T) {
 		case strings.HasPrefix(name, "introspection."):
 		case strings.HasPrefix(name, "b7a.users."):
 			beside["b7a.users.somebody.password"] = sha256OfSecret
+		case strings.HasPrefix(name, "userStore.http."):
+			beside["userStore.http.urls"] = "https://b.example/x"
+		case strings.HasPrefix(name, "userStore.ldap."):
+			beside["userStore.ldap.urls"] = "ldap://localhost"
+			switch {
+			case strings.HasSuffix(name, "userDN"):
+			case strings.Contains(name, ".bind"):
+				beside["userStore.ldap.bindDN"], beside["userStore.ldap.bindPassword"] = "cn=x", "q"
+				fallthrough
+			default:
+				beside["userStore.ldap.baseDN"] = "dc=test"
+			}
 		case strings.HasPrefix(name, "apikey."):
 			beside["apikey.tokenConfigs.issuer"] = "k"
 			beside["listenerConfig.trustStorePath"] = "store.p12"

@@ -27,6 +27,7 @@ func (l *loader) checkTogether() {
 	}
 	l.checkIssuers()
 	l.checkAPIKeys()
+	l.checkUserStore()
 	l.decideDevelopment()
 }
 

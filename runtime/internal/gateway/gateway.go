@@ -148,7 +148,7 @@ func build(o Options, toServe bool) (_ *gateway, err error) {
 	if g.keys, err = newAPIKeys(g.cfg, g.issuers); err != nil {
 		return nil, err
 	}
-	if g.users, err = newUsers(g.cfg.Users); err != nil {
+	if g.users, err = newUsers(g.cfg, g.issuers.trusted); err != nil {
 		return nil, err
 	}
 	if g.clients, err = newClients(g.cfg, g.issuers.store); err != nil {
@@ -174,26 +174,6 @@ func build(o Options, toServe bool) (_ *gateway, err error) {
 	g.serve(first)
 	g.server = http1.NewServer(g.serverOptions())
 	return g, nil
-}
-
-// newUsers are those of the conf file.
-func newUsers(list []conf.User) (basic.Users, error) {
-	if len(list) == 0 {
-		return nil, nil
-	}
-	users := make([]basic.User, 0, len(list))
-	for _, u := range list {
-		h, err := basic.ParseHash(u.Password.Reveal())
-		if err != nil {
-			return nil, fmt.Errorf("b7a.users.%s.password: %w", u.Name, err)
-		}
-		users = append(users, basic.User{Name: u.Name, Hash: h, Scopes: u.Scopes})
-	}
-	f, err := basic.NewFile(users)
-	if err != nil {
-		return nil, fmt.Errorf("b7a.users: %w", err)
-	}
-	return f, nil
 }
 
 // close lets go of everything, in the reverse order of building. What is in

@@ -58,7 +58,7 @@ func (g *gateway) unmet(s *serving) (w []string) {
 		what    string
 	}{
 		{s.needs.token, len(g.cfg.Issuers) > 0 || g.issuers.opaque != nil || g.cfg.Development && s.developmentKey, "no issuer of tokens is configured (jwtTokenConfig)", "a token"},
-		{s.needs.password, g.users != nil, "no users are configured (b7a.users)", "a name and a password"},
+		{s.needs.password, g.users != nil, "no users are configured (b7a.users, userStore)", "a name and a password"},
 		{s.needs.key, len(g.keys.list) > 0 || g.cfg.Development && s.developmentKey, "no issuer of API keys is configured (apikey.tokenConfigs)", "an API key"},
 		{s.needs.certificate, g.clients != nil, "clients are not asked for a certificate (mutualSSLConfig.sslVerifyClient)", "a client certificate"},
 	} {

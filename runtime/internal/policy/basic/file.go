@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -74,6 +75,19 @@ func NewFile(list []User) (*File, error) {
 		}}
 	}
 	return f, nil
+}
+
+// Has reports whether there is a user of that name, in whatever letter case.
+func (f *File) Has(name []byte) bool {
+	if f.users[string(name)] != nil {
+		return true
+	}
+	for n := range f.users {
+		if strings.EqualFold(n, string(name)) {
+			return true
+		}
+	}
+	return false
 }
 
 // Check implements Users.

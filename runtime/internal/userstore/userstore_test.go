@@ -1,0 +1,190 @@
+package userstore_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/microgw/microgw/runtime/internal/policy/basic"
+	"github.com/microgw/microgw/runtime/internal/userstore"
+)
+
+// fake knows ada with the password secret, and takes its time.
+type fake struct {
+	asked  atomic.Int32
+	takes  time.Duration
+	broken atomic.Bool
+}
+
+func (f *fake) Check(ctx context.Context, name, password string) (string, error) {
+	f.asked.Add(1)
+	select {
+	case <-time.After(f.takes):
+	case <-ctx.Done():
+		return "", ctx.Err()
+	}
+	switch {
+	case f.broken.Load():
+		return "", errors.New("broken")
+	case name == "panic":
+		panic("at the store")
+	case name == "nameless":
+		return "", nil
+	case name != "ada" && name != "ADA" || password != "secret":
+		return "", basic.ErrRefused
+	}
+	return "ada", nil
+}
+
+func users(t *testing.T, f *fake, o userstore.Options) *userstore.Users {
+	t.Helper()
+	u, err := userstore.New(f, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return u
+}
+
+func TestRemembers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &fake{}
+		u := users(t, f, userstore.Options{})
+		check := func(name, password string, good bool, asked int32) {
+			t.Helper()
+			p, err := u.Check([]byte(name), []byte(password))
+			switch {
+			case good && (err != nil || p.Username != "ada" || p.Subject != "ada" || p.Scheme != "basic" || p.KeyType != "PRODUCTION"):
+				t.Errorf("%s:%s: %v, %v", name, password, p, err)
+			case !good && (!errors.Is(err, basic.ErrRefused) || p != nil):
+				t.Errorf("%s:%s: %v, %v", name, password, p, err)
+			}
+			if n := f.asked.Load(); n != asked {
+				t.Errorf("%s:%s: asked %d times, want %d", name, password, n, asked)
+			}
+		}
+		check("ada", "secret", true, 1)
+		check("ada", "secret", true, 1)
+		check("ADA", "secret", true, 2)
+		check("ada", "Secret", false, 3)
+		check("ada", "Secret", false, 4) // refusals are not remembered
+		check("adas", "ecret", false, 5) // nor mixed up
+		time.Sleep(time.Minute - time.Second)
+		check("ada", "secret", true, 5)
+		time.Sleep(2 * time.Second)
+		check("ada", "secret", true, 6)
+
+		// Nobody is asked about an empty password or name.
+		check("ada", "", false, 6)
+		check("", "secret", false, 6)
+
+		// What is remembered is good although the store is away, for the minute.
+		f.broken.Store(true)
+		check("ada", "secret", true, 6)
+		time.Sleep(2 * time.Minute)
+		if p, err := u.Check([]byte("ada"), []byte("secret")); err == nil || errors.Is(err, basic.ErrRefused) || p != nil {
+			t.Errorf("with a broken store: %v, %v", p, err)
+		}
+	})
+}
+
+func TestRemembersNothing(t *testing.T) {
+	f := &fake{}
+	u := users(t, f, userstore.Options{Good: -1})
+	for i := range int32(3) {
+		if _, err := u.Check([]byte("ada"), []byte("secret")); err != nil || f.asked.Load() != i+1 {
+			t.Errorf("%v, asked %d times", err, f.asked.Load())
+		}
+	}
+}
+
+// Equal questions at one time are one, and they all get its answer.
+func TestCoalesces(t *testing.T) {
+	for _, c := range []struct {
+		password string
+		want     error
+	}{{"secret", nil}, {"wrong", basic.ErrRefused}} {
+		synctest.Test(t, func(t *testing.T) {
+			f := &fake{takes: time.Second}
+			u := users(t, f, userstore.Options{Good: -1})
+			var wg sync.WaitGroup
+			for range 100 {
+				wg.Go(func() {
+					if _, err := u.Check([]byte("ada"), []byte(c.password)); !errors.Is(err, c.want) {
+						t.Errorf("%s: %v", c.password, err)
+					}
+				})
+			}
+			wg.Wait()
+			if n := f.asked.Load(); n != 1 {
+				t.Errorf("%s: asked %d times", c.password, n)
+			}
+		})
+	}
+}
+
+// Nobody waits longer than the time-out, for the store or for a place in the
+// queue, and nobody gets in by it.
+func TestTimeout(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &fake{takes: time.Hour}
+		u := users(t, f, userstore.Options{Timeout: 2 * time.Second, AtOnce: 3})
+		start := time.Now()
+		var wg sync.WaitGroup
+		for i := range 20 {
+			wg.Go(func() {
+				p, err := u.Check([]byte("ada"), fmt.Appendf(nil, "secret%d", i%10))
+				if p != nil || err == nil || errors.Is(err, basic.ErrRefused) {
+					t.Errorf("%v, %v", p, err)
+				}
+			})
+		}
+		wg.Wait()
+		if d := time.Since(start); d > 2*time.Second {
+			t.Errorf("took %v", d)
+		}
+	})
+}
+
+func TestBrokenStore(t *testing.T) {
+	u := users(t, &fake{}, userstore.Options{})
+	for _, name := range []string{"panic", "nameless", "panic"} {
+		if p, err := u.Check([]byte(name), []byte("secret")); p != nil || err == nil || errors.Is(err, basic.ErrRefused) {
+			t.Errorf("%s: %v, %v", name, p, err)
+		}
+	}
+}
+
+// A silent server does not use up the time of the next.
+func TestInTurn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+		defer cancel()
+		var order []int
+		user, err := userstore.InTurn(ctx, 3, func(ctx context.Context, i int) (string, error) {
+			order = append(order, i)
+			if i < 2 {
+				<-ctx.Done()
+				return "", ctx.Err()
+			}
+			return "ada", nil
+		})
+		if user != "ada" || err != nil || len(order) != 3 {
+			t.Errorf("%q, %v, %v", user, err, order)
+		}
+		// A refusal is an answer.
+		_, err = userstore.InTurn(ctx, 3, func(_ context.Context, i int) (string, error) {
+			if i > 0 {
+				t.Error("the next one is asked")
+			}
+			return "", basic.ErrRefused
+		})
+		if !errors.Is(err, basic.ErrRefused) {
+			t.Error(err)
+		}
+	})
+}
