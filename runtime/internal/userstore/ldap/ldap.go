@@ -37,7 +37,7 @@ import (
 const User = "{user}"
 
 // maxAnswer bounds what is read of one connection.
-const maxAnswer = 1 << 20
+const maxAnswer = 256 << 10
 
 // Options for New.
 type Options struct {

@@ -1,0 +1,109 @@
+package gateway_test
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/microgw/microgw/runtime/internal/conf"
+	"github.com/microgw/microgw/runtime/internal/gateway"
+	"github.com/microgw/microgw/schema/artifactpb"
+)
+
+// Users of the conf file come first, and are nobody else; all others are those
+// of the user store. What the store cannot say is 503.
+func TestUserStore(t *testing.T) {
+	backend := teller(t)
+	a := project("users", backend.URL, nil)
+	a.SecuritySchemes = []*artifactpb.SecurityScheme{{Kind: &artifactpb.SecurityScheme_Basic{Basic: &artifactpb.BasicScheme{}}}}
+	a.RequiredFeatures = []artifactpb.Feature{artifactpb.Feature_FEATURE_SECURITY_ALTERNATIVES}
+	a.Apis[0].Operations[1].Stages[0].Kind = &artifactpb.Stage_Authn{Authn: &artifactpb.AuthnStage{Alternatives: true}}
+	path := filepath.Join(t.TempDir(), "users.mgw")
+	put(t, path, a)
+
+	var asked, status atomic.Int32
+	status.Store(200)
+	store := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked.Add(1)
+		body, _ := io.ReadAll(r.Body)
+		var got struct {
+			Credentials struct{ Username, Password string }
+		}
+		_ = json.Unmarshal(body, &got)
+		w.WriteHeader(int(status.Load()))
+		// It has a user of every name, with this password.
+		fmt.Fprintf(w, `{"response":{"status":"%v"}}`, got.Credentials.Password == "store-word")
+	}))
+	defer store.Close()
+	sum := sha256.Sum256([]byte("file-word"))
+	access := filepath.Join(t.TempDir(), "access.log")
+	g := start(t, gateway.Options{Artifact: path, Conf: conf.Options{Path: os.DevNull, Set: local(
+		"b7a.users.alice.password="+hex.EncodeToString(sum[:]), "userStore.http.urls="+store.URL,
+		"accessLog.enabled=true", "accessLog.path="+access, "b7a.log.level=TRACE")}})
+	if strings.Contains(g.log.String(), "need a name and a password") {
+		t.Error("a warning that there are no users")
+	}
+	try := func(name, password string, code int, pattern string, questions int32) {
+		t.Helper()
+		before := asked.Load()
+		g.expect("http://"+g.at.HTTP+"/v1/pet", code, pattern, "Authorization", "Basic "+base64.StdEncoding.EncodeToString([]byte(name+":"+password)))
+		if n := asked.Load() - before; n != questions {
+			t.Errorf("%s: the store was asked %d times, want %d", name, n, questions)
+		}
+	}
+	const wrong = `"code":900911`
+	try("alice", "file-word", 200, untold, 0)
+	try("alice", "store-word", 401, wrong, 0)
+	try("Alice", "store-word", 401, wrong, 0)
+	try("bob", "store-word", 200, untold, 1)
+	try("bob", "store-word", 200, untold, 0)
+	try("bob", "file-word", 401, wrong, 1)
+	try("bob", "", 401, wrong, 0)
+	try("carol", "", 401, wrong, 0)
+	status.Store(500)
+	try("bob", "store-word", 200, untold, 0)
+	try("carol", "store-word", 503, `"code":900900.*The user store is not available`, 1)
+	try("alice", "file-word", 200, untold, 0)
+	status.Store(200)
+	try("carol", "store-word", 200, untold, 1)
+	store.Close()
+	try("dave", "store-word", 503, `"code":900900`, 0)
+
+	g.stop()
+	lines, err := os.ReadFile(access)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, secret := range []string{"store-word", "file-word", base64.StdEncoding.EncodeToString([]byte("bob:store-word"))} {
+		if strings.Contains(string(lines)+g.log.String(), secret) {
+			t.Errorf("a log has %q", secret)
+		}
+	}
+}
+
+// What is wrong with a store ends the start.
+func TestUserStoreConf(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "users.mgw")
+	put(t, path, project("users", "http://127.0.0.1:9", nil))
+	for want, set := range map[string][]string{
+		"userStore.ldap: \"{user}=x\":":                           {"userStore.ldap.urls=ldaps://a", "userStore.ldap.userDN={user}=x"},
+		"userStore.ldap: \"ldaps://a/dc=x\" has more than a host": {"userStore.ldap.urls=ldaps://a/dc=x", "userStore.ldap.userDN=uid={user}"},
+		"userStore.http: \"a.b\" is inside":                       {"userStore.http.urls=https://a", "userStore.http.nameField=a", "userStore.http.passwordField=a.b"},
+		"userStore.ldap.authoritiesFile: ":                        {"userStore.ldap.urls=ldaps://a", "userStore.ldap.userDN=uid={user}", "userStore.ldap.authoritiesFile=" + path},
+	} {
+		_, err := gateway.Check(gateway.Options{Artifact: path, Conf: conf.Options{Set: local(set...)}})
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v: %v", set, err)
+		}
+	}
+}
