@@ -38,6 +38,7 @@ type Config struct {
 	Auth       Auth
 	Issuers    []Issuer // whose tokens are accepted; the development issuer is never in it
 	Security   Security
+	BackendJWT BackendJWT
 	APIKeys    APIKeys
 	Mutual     Mutual
 	Users      []User // by name
@@ -202,6 +203,23 @@ type claimName struct {
 	remote, local string
 }
 
+// BackendJWT is the token that tells upstreams who calls.
+type BackendJWT struct {
+	Enabled        bool
+	Header         string
+	Dialect        string // before the names of our claims
+	Algorithm      string // RS256 or ES256; "": what fits the key
+	Issuer         string
+	Audience       []string
+	Expiry         time.Duration
+	Restricted     []string // the caller's claims that are not passed on
+	PrivateKeyFile string   // PEM; "": the key of the HTTPS port
+	PublishKeys    bool     // on the API ports, too
+	Cache          bool
+	CacheExpiry    time.Duration // takes Expiry's place if Cache is set
+	CacheCapacity  int           // entries
+}
+
 // Security is what holds for all credentials.
 type Security struct {
 	ValidateSubscriptions bool // Issuer.Subscriptions where it says nothing
@@ -288,7 +306,17 @@ func Default() *Config {
 				MaxEntityBodySize:   -1,
 			},
 		},
-		Auth:          Auth{Header: "Authorization", RemoveHeader: true},
+		Auth: Auth{Header: "Authorization", RemoveHeader: true},
+		BackendJWT: BackendJWT{
+			Header:        "X-JWT-Assertion",
+			Dialect:       "http://wso2.org/claims",
+			Issuer:        "wso2.org/products/am",
+			Audience:      []string{"http://org.wso2.apimgt/gateway"},
+			Expiry:        15 * time.Minute,
+			Cache:         true,
+			CacheExpiry:   15 * time.Minute,
+			CacheCapacity: 10000,
+		},
 		TokenCache:    TokenCache{Enabled: true, Expiry: 15 * time.Minute, Capacity: 10000},
 		KeyManager:    KeyManager{TokenContext: "oauth2", Basic: true, VerifyHostname: true, OAuth2: KeyManagerOAuth2{Bearer: AuthHeaderBearer}},
 		Introspection: Introspection{AuthMethod: ClientSecretBasic, Timeout: 2 * time.Second, NegativeCacheTime: 5 * time.Second, MaxConcurrent: 64},

@@ -150,6 +150,34 @@ var ownKeys = []key[Config]{
 	{apiKeys + "allowWithoutExpiry", nil, "", boolOf(func(c *Config) *bool { return &c.APIKeys.Lasting }),
 		"Whether keys without `exp` are accepted, such as those that WSO2's gateway gives out unless told otherwise."},
 
+	{"jwtConfig.header", nil, "3.0", stringOf(func(c *Config) *string { return &c.BackendJWT.Header }, isField),
+		"Header field that it is sent in. What clients send in it is taken out of every request, if the token is switched on."},
+
+	{"jwtGeneratorConfig.jwtGeneratorEnabled", nil, "3.1.1", boolOf(func(c *Config) *bool { return &c.BackendJWT.Enabled }),
+		"Whether upstreams are told who calls, by a token that the gateway signs. See [backend JWT](authentication/backend-jwt.md)."},
+	{"jwtGeneratorConfig.claimDialect", nil, "3.1.1", stringOf(func(c *Config) *string { return &c.BackendJWT.Dialect }, anything),
+		"What stands, with a slash, before the names of the gateway's own claims."},
+	{"jwtGeneratorConfig.signingAlgorithm", nil, "3.1.1", signing(),
+		"`SHA256withRSA` (also `RS256`) or `ES256`. Empty: what fits the key. `NONE` is refused."},
+	{"jwtGeneratorConfig.privateKeyFile", nil, "", fileOf(func(c *Config) *string { return &c.BackendJWT.PrivateKeyFile }),
+		"PEM file with the key that signs it. Absent: the key of the HTTPS port."},
+	{"jwtGeneratorConfig.tokenExpiry", nil, "3.1.1", millisOf(time.Second, maxTimeout, func(c *Config) *time.Duration { return &c.BackendJWT.Expiry }),
+		"How long it is good; no longer than the caller's own token."},
+	{"jwtGeneratorConfig.restrictedClaims", nil, "3.1.1", listOf(func(c *Config) *[]string { return &c.BackendJWT.Restricted }),
+		"The caller's claims that are not passed on."},
+	{"jwtGeneratorConfig.issuer", nil, "3.1.1", stringOf(func(c *Config) *string { return &c.BackendJWT.Issuer }, anything),
+		"Its `iss`."},
+	{"jwtGeneratorConfig.audience", nil, "3.1.1", listOf(func(c *Config) *[]string { return &c.BackendJWT.Audience }),
+		"Its `aud`."},
+	{"jwtGeneratorConfig.publishKeys", nil, "", boolOf(func(c *Config) *bool { return &c.BackendJWT.PublishKeys }),
+		"Whether `/.well-known/jwks.json` is on the API ports, too, unless an API has the path. It is on the admin port in any case."},
+	{"jwtGeneratorConfig.jwtGeneratorCaching.tokenCacheEnable", nil, "3.1.1", boolOf(func(c *Config) *bool { return &c.BackendJWT.Cache }),
+		"Whether it is made once for a caller and an API."},
+	{"jwtGeneratorConfig.jwtGeneratorCaching.tokenCacheExpiryTime", nil, "3.1.1", millisOf(time.Second, maxTimeout, func(c *Config) *time.Duration { return &c.BackendJWT.CacheExpiry }),
+		"How long it is good then, instead of `tokenExpiry`. It is made anew when three quarters of that are over."},
+	{"jwtGeneratorConfig.jwtGeneratorCaching.tokenCacheCapacity", nil, "3.1.1", intOf(2, 10_000_000, "tokens", func(c *Config) *int { return &c.BackendJWT.CacheCapacity }),
+		"How many are remembered."},
+
 	{"caching.enabled", nil, "3.0", boolOf(func(c *Config) *bool { return &c.TokenCache.Enabled }),
 		"Whether a token's signature is verified once and then remembered. Its expiry and scopes are checked each time in any case."},
 	{"caching.tokenCacheExpiryTime", []string{"caching.tokenCache.expiryTime"}, "3.1", millisOf(time.Millisecond, maxTimeout, func(c *Config) *time.Duration { return &c.TokenCache.Expiry }),
@@ -714,6 +742,24 @@ func origins() codec[Config] {
 		},
 		get: func(c *Config) any { return append([]string{}, c.Auth.CookieOrigins...) },
 	}
+}
+
+// signing is one of WSO2's names for an algorithm, or ours.
+func signing() codec[Config] {
+	names := map[string]string{"": "", "SHA256withRSA": "RS256", "RS256": "RS256", "ES256": "ES256"}
+	c := choiceOf([]string{"", "SHA256withRSA", "RS256", "ES256"}, func(c *Config) *string { return &c.BackendJWT.Algorithm })
+	set := c.set
+	c.set = func(t *Config, v value) string {
+		if strings.EqualFold(v.s, "NONE") {
+			return "a token that nobody has signed could be from anybody: want SHA256withRSA or ES256"
+		}
+		bad := set(t, v)
+		if bad == "" {
+			t.BackendJWT.Algorithm = names[t.BackendJWT.Algorithm]
+		}
+		return bad
+	}
+	return c
 }
 
 // subscription is a boolean that may be left open.

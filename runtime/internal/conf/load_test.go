@@ -174,7 +174,11 @@ func TestEveryKey(t *testing.T) {
 		"httpClients.verifyHostname": "false", "httpClients.disableSslVerification": "true", "authConfig.removeAuthHeaderFromOutMessage": "false",
 		"listenerConfig.keyStorePassword": "p", "listenerConfig.keyStore.password": "p", "listenerConfig.trustStorePassword": "p", "listenerConfig.trustStore.password": "p",
 		"jwtTokenConfig.audience": "a", "jwtTokenConfig.certificateAlias": "x", "jwtTokenConfig.jwksURL": "https://i.example/jwks", "jwtTokenConfig.issuer": "i",
-		"jwtTokenConfig.consumerKeyClaim": "azp", "jwtTokenConfig.usernameClaim": "email", "jwtTokenConfig.claims.remoteClaim": "scp", "jwtTokenConfig.claims.localClaim": "scope", "jwtTokenConfig.discovery": "true", "authConfig.cookie": "token", "authConfig.cookieOrigins": "https://a.test,http://b.test:8080", "jwtTokenConfig.openidConfigurationURL": "https://i.example/m", "jwtTokenConfig.tokenType": "at+jwt", "jwtTokenConfig.profile": "fapi", "jwtTokenConfig.validateSubscription": "false", "security.validateSubscriptions": "true", "jwtTokenConfig.algorithm": "PS256",
+		"jwtTokenConfig.consumerKeyClaim": "azp", "jwtTokenConfig.usernameClaim": "email", "jwtTokenConfig.claims.remoteClaim": "scp", "jwtTokenConfig.claims.localClaim": "scope", "jwtTokenConfig.discovery": "true", "jwtConfig.header": "X-Who", "jwtGeneratorConfig.jwtGeneratorEnabled": "true", "jwtGeneratorConfig.signingAlgorithm": "ES256",
+		"jwtGeneratorConfig.restrictedClaims": "a,b", "jwtGeneratorConfig.audience": "up", "jwtGeneratorConfig.issuer": "gw", "jwtGeneratorConfig.claimDialect": "urn:x",
+		"jwtGeneratorConfig.tokenExpiry": "60000", "jwtGeneratorConfig.jwtGeneratorCaching.tokenCacheExpiryTime": "60000",
+		"jwtGeneratorConfig.publishKeys": "true", "jwtGeneratorConfig.jwtGeneratorCaching.tokenCacheEnable": "false",
+		"authConfig.cookie": "token", "authConfig.cookieOrigins": "https://a.test,http://b.test:8080", "jwtTokenConfig.openidConfigurationURL": "https://i.example/m", "jwtTokenConfig.tokenType": "at+jwt", "jwtTokenConfig.profile": "fapi", "jwtTokenConfig.validateSubscription": "false", "security.validateSubscriptions": "true", "jwtTokenConfig.algorithm": "PS256",
 		"b7a.users.somebody.password": sha256OfSecret, "b7a.users.somebody.scopes": "read,write",
 		"artifact.verifyKeys": "store.p12",
 		"tokenRevocationConfig.realtime.enableRealtimeMessageRetrieval": "true", "tokenRevocationConfig.realtime.jmsConnectionTopic": "t",
@@ -225,7 +229,7 @@ func TestEveryKey(t *testing.T) {
 			beside["listenerConfig.trustStorePath"] = "store.p12"
 		case name == "listenerConfig.certificateFile":
 			beside["listenerConfig.privateKeyFile"] = "key.pem"
-		case strings.HasSuffix(name, "privateKeyFile"):
+		case name == "listenerConfig.privateKeyFile":
 			beside["listenerConfig.certificateFile"] = "cert.pem"
 		case strings.HasPrefix(name, "mutualSSLConfig.api."):
 			beside["listenerConfig.trustStorePath"] = "store.p12"
@@ -236,6 +240,8 @@ func TestEveryKey(t *testing.T) {
 			beside["listenerConfig.trustStorePath"] = "store.p12"
 		case strings.HasSuffix(name, "enableRealtimeMessageRetrieval"):
 			beside["tokenRevocationConfig.realtime.jmsConnectionProviderUrl"] = "tcp://b:1"
+		case strings.HasPrefix(name, "jwtGeneratorConfig."):
+			beside["jwtGeneratorConfig.privateKeyFile"] = "key.pem"
 		case name == "authConfig.cookieOrigins":
 			beside["authConfig.cookie"] = "token"
 		case name == "keyManager.enabled":

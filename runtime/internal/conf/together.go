@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"net/url"
 	"strconv"
+	"strings"
 )
 
 // checkTogether looks for what no value shows by itself: values that contradict
@@ -16,6 +17,7 @@ func (l *loader) checkTogether() {
 	l.checkPorts()
 	l.checkUpstream()
 	l.checkMutual()
+	l.checkBackendJWT()
 	if a, ok := l.given("authConfig.cookieOrigins"); ok && len(l.c.Auth.CookieOrigins) > 0 && l.c.Auth.Cookie == "" && !l.broken["authConfig.cookie"] {
 		l.problem(a.at, a.written, "needs authConfig.cookie", "")
 	}
@@ -229,6 +231,30 @@ func (l *loader) checkIssuers() {
 	}
 	l.c.Issuers = kept
 	l.renameClaims(numbers)
+}
+
+// checkBackendJWT sees to it that there is a key to sign with, and that upstreams
+// cannot take one field for another.
+func (l *loader) checkBackendJWT() {
+	j, n := &l.c.BackendJWT, &l.c.Listener
+	const enabled, header = "jwtGeneratorConfig.jwtGeneratorEnabled", "jwtConfig.header"
+	if !j.Enabled {
+		return
+	}
+	if a, ok := l.given(enabled); ok && j.PrivateKeyFile == "" && n.KeyStore.Path == "" && n.CertificateFile == "" &&
+		!l.broken["jwtGeneratorConfig.privateKeyFile"] {
+		l.problem(a.at, a.written, "needs a key to sign with: set jwtGeneratorConfig.privateKeyFile, or give the HTTPS port a key of its own (listenerConfig.keyStorePath, listenerConfig.certificateFile)", "")
+	}
+	for other, name := range map[string]string{"authConfig.authorizationHeader": l.c.Auth.Header, "mutualSSLConfig.upstreamHeader": l.c.Mutual.UpstreamHeader} {
+		if !l.broken[header] && !l.broken[other] && strings.EqualFold(strings.ReplaceAll(name, "_", "-"), strings.ReplaceAll(j.Header, "_", "-")) {
+			for _, key := range []string{header, other} {
+				if a, ok := l.given(key); ok {
+					l.problem(a.at, a.written, fmt.Sprintf("%s and %s are the same field", header, other), "")
+					break
+				}
+			}
+		}
+	}
 }
 
 func loopback(host string) bool {

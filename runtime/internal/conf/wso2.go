@@ -32,7 +32,8 @@ const (
 	noHTTP2        = "HTTP/2 is not supported by this version; HTTP/1.1 is spoken"
 	noClientHeader = "certificates are taken from the TLS connection only, not from a header that a load balancer adds"
 	noAPIKey       = "the gateway gives out no API keys, `micro-gw apikey` does; [apikey.tokenConfigs] says whose are accepted"
-	noBackendJWT   = "no token for upstreams is made by this version"
+	noBackendJWT   = "no Java class is loaded, and nobody is asked for more claims than the caller's token has"
+	noAlias        = "the key store has one key; jwtGeneratorConfig.privateKeyFile names another"
 	noDiscovery    = "etcd is not asked by this version; the URL beside the etcd key is used"
 	noMetrics      = "metrics and traces are not exported by this version; the admin port's /routes has counters"
 	noValidation   = "bodies are not validated against the definition by this version"
@@ -63,7 +64,6 @@ var unusedKeys = func() []unused {
 	broker := []string{"jmsConnectioninitialContextFactory", "jmsConnectionProviderUrl", "jmsConnectionUsername", "jmsConnectionPassword"}
 
 	add("3.0", noTokenProxy, "", "listenerConfig.tokenListenerPort")
-	add("3.0", noBackendJWT, "", "jwtConfig.header")
 
 	add("3.2", noRemoteClaims, "keyManager.", "remoteUserClaimRetrievalEnabled")
 	// WSO2 writes this table with a small m, also beside [keyManager].
@@ -135,12 +135,9 @@ var unusedKeys = func() []unused {
 		"certificateAlias", "validityTime")
 	add("3.1", noAPIKey, "apikey.issuer.api.#.", "name", "versions")
 
-	refuse("3.1.1", noBackendJWT, "jwtGeneratorConfig.jwtGeneratorEnabled",
-		"is not supported by this version: upstreams would believe a client's own X-JWT-Assertion", "false")
-	add("3.1.1", noBackendJWT, "jwtGeneratorConfig.", "claimDialect", "signingAlgorithm", "certificateAlias", "privateKeyAlias",
-		"tokenExpiry", "restrictedClaims", "issuer", "audience", "generatorImpl")
-	add("3.1.1", noBackendJWT, "jwtGeneratorConfig.jwtGeneratorCaching.", "tokenCacheEnable", "tokenCacheExpiryTime",
-		"tokenCacheCapacity", "tokenCacheEvictionFactor")
+	add("3.1.1", noAlias, "jwtGeneratorConfig.", "certificateAlias", "privateKeyAlias")
+	add("3.1.1", noBackendJWT, "jwtGeneratorConfig.", "generatorImpl")
+	add("3.1.1", noEviction, "jwtGeneratorConfig.jwtGeneratorCaching.", "tokenCacheEvictionFactor")
 	add("3.2", noBackendJWT, "jwtGeneratorConfig.claimRetrieval.", "retrieverImpl", "configuration.*")
 
 	add("3.1", noMetrics, "b7a.observability.", "metrics.enabled", "metrics.reporter", "metrics.prometheus.port",

@@ -29,6 +29,8 @@ type Options struct {
 	// Health: GET /health is answered by the gateway itself unless an API
 	// claims the path.
 	Health bool
+	// Documents, JSON by path, are answered to GET in the same way.
+	Documents map[string][]byte
 }
 
 // An Engine serves exchanges by the current table.
@@ -102,6 +104,10 @@ func (e *Engine) match(t *Table, x *exchange.Exchange) (*Route, error) {
 	if leaf == nil {
 		if e.o.Health && string(path) == "/health" && (string(x.Method) == "GET" || string(x.Method) == "HEAD") {
 			x.Answer(200, "application/json", healthy)
+			return nil, nil
+		}
+		if doc, ok := e.o.Documents[string(path)]; ok && (string(x.Method) == "GET" || string(x.Method) == "HEAD") {
+			x.Answer(200, "application/json", doc)
 			return nil, nil
 		}
 		return nil, fault.NotFound

@@ -34,6 +34,7 @@ import (
 	"github.com/microgw/microgw/runtime/internal/conf"
 	"github.com/microgw/microgw/runtime/internal/engine"
 	"github.com/microgw/microgw/runtime/internal/http1"
+	"github.com/microgw/microgw/runtime/internal/policy/backendjwt"
 	"github.com/microgw/microgw/runtime/internal/policy/basic"
 	"github.com/microgw/microgw/runtime/internal/telemetry"
 	"github.com/microgw/microgw/runtime/internal/watchdog"
@@ -103,6 +104,7 @@ type gateway struct {
 	access   *telemetry.AccessLog // nil if it is off
 	counters *telemetry.Counters
 	issuers  *issuers
+	backend  *backendjwt.Generator // nil: upstreams are not told who calls
 	keys     *apiKeys
 	users    basic.Users  // nil: nobody
 	clients  *clients     // nil: they are not asked for certificates
@@ -137,6 +139,9 @@ func build(o Options, toServe bool) (_ *gateway, err error) {
 		if g.tls, g.warn, err = tlsConfig(l, g.started); err != nil {
 			return nil, err
 		}
+	}
+	if g.backend, err = newBackendJWT(g.cfg, g.tls); err != nil {
+		return nil, err
 	}
 	if g.issuers, err = newIssuers(g.cfg, g.log); err != nil {
 		return nil, err
@@ -268,7 +273,7 @@ func (g *gateway) run(ctx context.Context) (err error) {
 	}
 	if adminListener != nil {
 		addresses.Admin = adminListener.Addr().String()
-		server := newAdminServer(admin.Handler(g), g.log)
+		server := newAdminServer(g.publishing(admin.Handler(g)), g.log)
 		wg.Go(func() {
 			if err := server.Serve(adminListener); !errors.Is(err, http.ErrServerClosed) {
 				failed <- fmt.Errorf("admin listener %s: %w", addresses.Admin, err)

@@ -68,6 +68,7 @@ func (g *gateway) load() (*serving, error) {
 		AuthHeader:       g.cfg.Auth.Header,
 		RemoveAuthHeader: g.cfg.Auth.RemoveHeader,
 		Cookie:           cookie,
+		BackendJWT:       g.backend,
 		Users:            g.users,
 		APIKeys:          apiKeys,
 		Certificates:     certificates,
@@ -239,6 +240,9 @@ func (g *gateway) Unmatched() telemetry.Count {
 
 func (g *gateway) newEngine() *engine.Engine {
 	o := engine.Options{Log: g.log, Health: true}
+	if g.backend != nil && g.cfg.BackendJWT.PublishKeys {
+		o.Documents = map[string][]byte{jwksPath: g.backend.JWKS()}
+	}
 	if g.access != nil {
 		o.Observers = append(o.Observers, g.access)
 	}

@@ -20,6 +20,7 @@ import (
 	"github.com/microgw/microgw/runtime/internal/exchange"
 	"github.com/microgw/microgw/runtime/internal/policy/apikey"
 	"github.com/microgw/microgw/runtime/internal/policy/authn"
+	"github.com/microgw/microgw/runtime/internal/policy/backendjwt"
 	"github.com/microgw/microgw/runtime/internal/policy/basic"
 	"github.com/microgw/microgw/runtime/internal/policy/clientcert"
 	"github.com/microgw/microgw/runtime/internal/policy/jwt"
@@ -37,6 +38,8 @@ type Options struct {
 	RemoveAuthHeader bool
 	// Cookie carries a token where that header is absent; nil: none does.
 	Cookie *jwt.Cookie
+	// BackendJWT tells upstreams who calls; nil: nothing does.
+	BackendJWT *backendjwt.Generator
 	// Users are who may call with a name and a password; nil: nobody.
 	Users basic.Users
 	// APIKeys says whose an API key is; nil: nobody's.
@@ -103,10 +106,20 @@ type builder struct {
 	clusters []*upstream.Cluster
 	schemes  map[any]authn.Scheme // shared by all routes that ask for the same
 	used     map[string]bool      // overrides
+	backend  map[*artifactpb.Api]func(*exchange.Exchange) error
 }
 
 func newBuilder(f *artifact.File, o Options) *builder {
-	return &builder{f: f, o: o, schemes: map[any]authn.Scheme{}, used: map[string]bool{}}
+	return &builder{f: f, o: o, schemes: map[any]authn.Scheme{}, used: map[string]bool{}, backend: map[*artifactpb.Api]func(*exchange.Exchange) error{}}
+}
+
+// backendJWT is made once for an API, so that its operations share what is
+// remembered.
+func (b *builder) backendJWT(api *artifactpb.Api) func(*exchange.Exchange) error {
+	if b.backend[api] == nil {
+		b.backend[api] = b.o.BackendJWT.Stage(backendjwt.API{Name: api.GetTitle(), Version: api.GetVersion(), Context: api.GetBasePath()})
+	}
+	return b.backend[api]
 }
 
 func (b *builder) makeClusters() error {
@@ -215,6 +228,10 @@ func (b *builder) route(api *artifactpb.Api, op *artifactpb.Operation) (*engine.
 	}
 	if !proved && !op.GetSecurity().GetDisabled() {
 		return nil, fmt.Errorf("the operation is secured but no stage authenticates")
+	}
+	// On open operations, too: there it takes out what the client has sent.
+	if b.o.BackendJWT != nil {
+		r.Stages = append(r.Stages, engine.Stage{Name: "backend-jwt", Request: b.backendJWT(api)})
 	}
 	if c := b.o.Cookie; c != nil {
 		r.Stages = append(r.Stages, engine.Stage{Name: "token-cookie", Request: c.Hide})

@@ -1,0 +1,157 @@
+package gateway_test
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/json"
+	"encoding/pem"
+	"fmt"
+	"math/big"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/microgw/microgw/runtime/internal/conf"
+	"github.com/microgw/microgw/runtime/internal/gateway"
+)
+
+// assertions is an upstream that answers with the assertions that it gets, one a
+// line.
+func assertions(t *testing.T) *httptest.Server {
+	t.Helper()
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		for name, values := range r.Header {
+			if strings.EqualFold(strings.ReplaceAll(name, "_", "-"), "X-JWT-Assertion") {
+				fmt.Fprintln(w, strings.Join(values, "\n"))
+			}
+		}
+	}))
+	t.Cleanup(s.Close)
+	return s
+}
+
+func keyFile(t *testing.T, key any) string {
+	t.Helper()
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "signing.pem")
+	replace(t, path, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))
+	return path
+}
+
+// An upstream learns who calls from a token that it can verify by the gateway's
+// published key, and from nobody else.
+func TestBackendJWT(t *testing.T) {
+	s := newSigner(t)
+	path := filepath.Join(t.TempDir(), "backend.mgw")
+	put(t, path, project("backend", assertions(t).URL, s.jwk))
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := start(t, gateway.Options{Artifact: path, Conf: conf.Options{Dev: true, Set: local(
+		"jwtGeneratorConfig.jwtGeneratorEnabled=true", "jwtGeneratorConfig.publishKeys=true", "jwtGeneratorConfig.privateKeyFile="+keyFile(t, key))}})
+	forged := []string{"X-JWT-Assertion", "forged", "X_JWT_Assertion", "forged", "Connection", "X-JWT-Assertion"}
+
+	if got, body := ask(client, "http://"+g.at.HTTP+"/v1/open", forged...); got != "200" || body != "" {
+		t.Errorf("open operation: %s, upstream got %q", got, body)
+	}
+	bearer := append([]string{"Authorization", "Bearer " + s.token(t, "")}, forged...)
+	got, token := ask(client, "http://"+g.at.HTTP+"/v1/pet", bearer...)
+	token = strings.TrimSpace(token)
+	part := strings.Split(token, ".")
+	if got != "200" || len(part) != 3 || strings.Contains(token, "forged") {
+		t.Fatalf("%s, upstream got %q", got, token)
+	}
+	if _, again := ask(client, "http://"+g.at.HTTP+"/v1/pet", bearer[:2]...); strings.TrimSpace(again) != token {
+		t.Error("made anew for the same caller")
+	}
+
+	for _, at := range []string{g.at.Admin, g.at.HTTP} {
+		got, body := ask(client, "http://"+at+"/.well-known/jwks.json")
+		var set struct{ Keys []struct{ Kty, Crv, X, Y, Kid, Alg string } }
+		if err := json.Unmarshal([]byte(body), &set); got != "200" || err != nil || len(set.Keys) != 1 {
+			t.Fatalf("%s: %s %s", at, got, body)
+		}
+		point := func(s string) *big.Int { b, _ := base64.RawURLEncoding.DecodeString(s); return new(big.Int).SetBytes(b) }
+		pub := &ecdsa.PublicKey{Curve: elliptic.P256(), X: point(set.Keys[0].X), Y: point(set.Keys[0].Y)}
+		sum := sha256.Sum256([]byte(part[0] + "." + part[1]))
+		sig, err := base64.RawURLEncoding.DecodeString(part[2])
+		if err != nil || len(sig) != 64 || !ecdsa.Verify(pub, sum[:], new(big.Int).SetBytes(sig[:32]), new(big.Int).SetBytes(sig[32:])) {
+			t.Errorf("%s: the signature does not verify", at)
+		}
+	}
+	payload, _ := base64.RawURLEncoding.DecodeString(part[1])
+	for _, want := range []string{`"iss":"wso2.org/products/am"`, `"aud":"http://org.wso2.apimgt/gateway"`, `"sub":"me"`, `"http://wso2.org/claims/apiname":"Pets"`,
+		`"http://wso2.org/claims/apicontext":"/v1"`, `"http://wso2.org/claims/enduser":"me"`} {
+		if !strings.Contains(string(payload), want) {
+			t.Errorf("no %s in %s", want, payload)
+		}
+	}
+	if got, _ := ask(client, "http://"+g.at.Admin+"/ready"); got != "200" {
+		t.Errorf("the rest of the admin port: %s", got)
+	}
+	if log := g.log.String(); strings.Contains(log, part[2]) || strings.Contains(log, "PRIVATE") {
+		t.Error("the log holds a token or a key")
+	}
+}
+
+// Where the feature is off the field is any field, and no key is published.
+func TestNoBackendJWT(t *testing.T) {
+	s := newSigner(t)
+	path := filepath.Join(t.TempDir(), "backend.mgw")
+	put(t, path, project("backend", assertions(t).URL, s.jwk))
+	g := start(t, gateway.Options{Artifact: path, Conf: conf.Options{Dev: true, Set: local()}})
+	if got, body := ask(client, "http://"+g.at.HTTP+"/v1/open", "X-JWT-Assertion", "passed"); got != "200" || body != "passed\n" {
+		t.Errorf("%s %q", got, body)
+	}
+	for _, at := range []string{g.at.Admin, g.at.HTTP} {
+		if got, body := ask(client, "http://"+at+"/.well-known/jwks.json"); !strings.HasPrefix(got, "404") {
+			t.Errorf("%s: %s %s", at, got, body)
+		}
+	}
+}
+
+// Keys that cannot sign end the start.
+func TestBackendJWTRefused(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "backend.mgw")
+	put(t, path, project("backend", "http://127.0.0.1:1", nil))
+	p384, err := ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	good, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	junk := filepath.Join(t.TempDir(), "junk.pem")
+	replace(t, junk, []byte("junk"))
+	locked := filepath.Join(t.TempDir(), "locked.pem")
+	replace(t, locked, pem.EncodeToMemory(&pem.Block{Type: "ENCRYPTED PRIVATE KEY", Bytes: []byte{1}}))
+	for want, set := range map[string][]string{
+		"no private key in PEM form":      {"jwtGeneratorConfig.privateKeyFile=" + junk},
+		"it is encrypted":                 {"jwtGeneratorConfig.privateKeyFile=" + locked},
+		"only P-256 can be used":          {"jwtGeneratorConfig.privateKeyFile=" + keyFile(t, p384)},
+		"ES256 does not fit the RSA key":  {"jwtGeneratorConfig.privateKeyFile=" + keyFile(t, good), "jwtGeneratorConfig.signingAlgorithm=ES256"},
+		"RS256 does not fit the EC key":   {"jwtGeneratorConfig.privateKeyFile=" + keyFile(t, p384), "jwtGeneratorConfig.signingAlgorithm=SHA256withRSA"},
+		"needs a key to sign with: set j": nil,
+	} {
+		_, err := gateway.Check(gateway.Options{Artifact: path, Conf: conf.Options{Set: local(append(set, "jwtGeneratorConfig.jwtGeneratorEnabled=true")...)}})
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("got %v, want %s", err, want)
+		}
+	}
+	if _, err := gateway.Check(gateway.Options{Artifact: path, Conf: conf.Options{Set: local("jwtGeneratorConfig.jwtGeneratorEnabled=true",
+		"jwtGeneratorConfig.signingAlgorithm=SHA256withRSA", "jwtGeneratorConfig.privateKeyFile="+keyFile(t, good))}}); err != nil {
+		t.Error(err)
+	}
+}
