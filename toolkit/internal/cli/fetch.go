@@ -2,6 +2,9 @@ package cli
 
 import (
 	"net/http"
+	"regexp"
+	"strings"
+	"unicode"
 
 	"github.com/spf13/cobra"
 
@@ -21,10 +24,20 @@ func (f headerFlags) header() (http.Header, error) {
 	}
 	header := make(http.Header, len(f.names))
 	for i, name := range f.names {
+		if !fieldName.MatchString(name) {
+			return nil, usage("", "--headers: %q is not the name of a header field", name)
+		}
+		if strings.ContainsFunc(f.values[i], unicode.IsControl) {
+			// It may be a secret: it is not repeated.
+			return nil, usage("", "--values: the value of %s has a control character in it", name)
+		}
 		header.Add(name, f.values[i])
 	}
 	return header, nil
 }
+
+// fieldName is a token (RFC 9110, section 5.6.2).
+var fieldName = regexp.MustCompile("^[!#$%&'*+.^_`|~0-9A-Za-z-]+$")
 
 // addFetch adds the flags of commands that can download a definition.
 func addFetch(cmd *cobra.Command, source *fetch.Source, fields *headerFlags) {
