@@ -322,6 +322,9 @@ func (a *api) settings() {
 			}
 		}
 		a.out.MutualTls = &artifactpb.MutualTls{Mode: mode}
+		if d := x.Disable; d != nil && d.Value && m.Value == "mandatory" {
+			a.c.diags.WarnHint(m.At, "only operations with x-wso2-disable-security: false need one", "nobody is asked for a certificate: the API is open, as x-wso2-disable-security says")
+		}
 	}
 	for _, t := range transports {
 		if t == "http" {

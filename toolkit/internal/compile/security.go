@@ -40,6 +40,7 @@ func enforceable(k spec.SchemeKind) bool {
 
 func (a *api) secure(op *spec.Operation, out *artifactpb.Operation) {
 	if a.disabled(op) {
+		a.openAll(op)
 		out.Security = &artifactpb.Security{Disabled: true}
 		return
 	}
@@ -232,6 +233,27 @@ func (a *api) disabled(op *spec.Operation) bool {
 	default:
 		return op.Extensions.AuthNone != nil
 	}
+}
+
+// openAll says that what an operation itself asks for counts for nothing where the
+// API as a whole is open.
+func (a *api) openAll(op *spec.Operation) {
+	api := a.doc.Extensions.Disable
+	if op.Extensions.Disable != nil || api == nil || !api.Value {
+		return
+	}
+	at := diag.At{}
+	switch x := op.Extensions; {
+	case x.Application != nil && len(x.Application.Types) > 0:
+		at = x.Application.At
+	case x.Scope != nil:
+		at = x.Scope.At
+	case op.Security != nil && len(op.Security.Alternatives) > 0:
+		at = op.Security.At
+	default:
+		return
+	}
+	a.carry(at, false, "nobody is asked for it: the API is open, as x-wso2-disable-security at the top level says; x-wso2-disable-security: false would close the operation")
 }
 
 type requirement struct {
