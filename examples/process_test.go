@@ -130,17 +130,25 @@ func must(t *testing.T, dir, name string, args ...string) string {
 	return strings.TrimSpace(stdout.String())
 }
 
-// port returns a port that is free now.
+// port returns a port that is free now, and that no other test gets before this
+// one ends.
 func port(t *testing.T) string {
 	t.Helper()
-	// Below the range that the kernel gives away to whoever connects or listens,
-	// as in pkg/testport: this module stands alone.
+	// As in pkg/testport, which see: this module stands alone. Below the range
+	// that the kernel gives away to whoever connects or listens, and with the UDP
+	// port as a sign for other tests.
 	for range 1000 {
 		p := strconv.Itoa(10000 + rand.IntN(22000))
+		sign, err := net.ListenPacket("udp", "127.0.0.1:"+p)
+		if err != nil {
+			continue
+		}
 		if l, err := net.Listen("tcp", "127.0.0.1:"+p); err == nil {
 			l.Close()
+			t.Cleanup(func() { sign.Close() })
 			return p
 		}
+		sign.Close()
 	}
 	t.Fatal("no free port on 127.0.0.1")
 	return ""

@@ -17,3 +17,18 @@ func TestFree(t *testing.T) {
 		t.Errorf("somebody listens on port %s", port)
 	}
 }
+
+// Of two tests each has its own.
+func TestFreeOnce(t *testing.T) {
+	seen := map[string]bool{}
+	for range 500 {
+		port, err := testport.Free()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if seen[port] {
+			t.Fatalf("port %s was given out twice", port)
+		}
+		seen[port] = true
+	}
+}
