@@ -80,6 +80,7 @@ type Listener struct {
 	Host      string
 	HTTPPort  int // Off: none. 0: one that is free
 	HTTPSPort int // the same
+	TokenPort int // the same; opened if the key manager is enabled
 
 	// Who we are on the HTTPS port: a key store, or a PEM pair, or neither (a
 	// certificate is made up then). Never both.
@@ -280,6 +281,7 @@ func Default() *Config {
 			Host:                 "0.0.0.0",
 			HTTPPort:             9090,
 			HTTPSPort:            9095,
+			TokenPort:            9096,
 			TLS:                  TLS{MinVersion: tls.VersionTLS12},
 			KeepAlive:            "AUTO",
 			MaxPipelinedRequests: 10,

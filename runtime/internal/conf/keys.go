@@ -47,6 +47,8 @@ var ownKeys = []key[Config]{
 		"Port without TLS. `-1`: none. `0`: one that is free."},
 	{"listenerConfig.httpsPort", nil, "3.0", portOf(func(c *Config) *int { return &c.Listener.HTTPSPort }),
 		"Port with TLS. `-1`: none. `0`: one that is free."},
+	{"listenerConfig.tokenListenerPort", nil, "3.0", portOf(func(c *Config) *int { return &c.Listener.TokenPort }),
+		"Port with TLS for the key manager's `/token`, `/revoke`, `/authorize` and `/userinfo`, if a key manager is configured. `-1`: none; the HTTPS port has them as well. `0`: one that is free."},
 	{"listenerConfig.keyStorePath", []string{"listenerConfig.keyStore.path"}, "3.1", fileOf(func(c *Config) *string { return &c.Listener.KeyStore.Path }),
 		"PKCS#12 file with the key and certificate of the HTTPS port. Without it and `certificateFile` a self-signed certificate is made in memory."},
 	{"listenerConfig.keyStorePassword", []string{"listenerConfig.keyStore.password"}, "3.1", secretOf(func(c *Config) *Secret { return &c.Listener.KeyStore.Password }),

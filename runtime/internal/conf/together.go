@@ -14,6 +14,7 @@ import (
 // own are left out of it.
 func (l *loader) checkTogether() {
 	l.checkIdentity()
+	l.decideKeyManager()
 	l.checkPorts()
 	l.checkUpstream()
 	l.checkMutual()
@@ -23,7 +24,6 @@ func (l *loader) checkTogether() {
 	}
 	l.checkRevocation()
 	l.checkIntrospection()
-	l.decideKeyManager()
 	for _, check := range l.rowChecks {
 		check()
 	}
@@ -81,6 +81,23 @@ func (l *loader) checkPorts() {
 	case n.HTTPPort == n.HTTPSPort && n.HTTPPort > 0:
 		l.problem(a.at, a.written, fmt.Sprintf("%s and %s are both %d", plain, secure, n.HTTPPort), "")
 	}
+	const tokens = "listenerConfig.tokenListenerPort"
+	if l.c.KeyManager.Enabled && n.TokenPort > 0 {
+		for _, p := range []struct {
+			key  string
+			port int
+		}{{plain, n.HTTPPort}, {secure, n.HTTPSPort}} {
+			if p.port != n.TokenPort {
+				continue
+			}
+			for _, key := range []string{tokens, p.key} {
+				if a, ok := l.given(key); ok {
+					l.problem(a.at, a.written, fmt.Sprintf("%s and %s are both %d", p.key, tokens, p.port), "")
+					break
+				}
+			}
+		}
+	}
 	host, port, err := net.SplitHostPort(l.c.Admin.Address)
 	if err != nil || port == "0" || !overlap(host, n.Host) {
 		return
@@ -88,8 +105,8 @@ func (l *loader) checkPorts() {
 	for _, p := range []struct {
 		key  string
 		port int
-	}{{plain, n.HTTPPort}, {secure, n.HTTPSPort}} {
-		if strconv.Itoa(p.port) != port {
+	}{{plain, n.HTTPPort}, {secure, n.HTTPSPort}, {tokens, n.TokenPort}} {
+		if strconv.Itoa(p.port) != port || p.key == tokens && !l.c.KeyManager.Enabled {
 			continue
 		}
 		a, ok := l.given("admin.address")

@@ -26,7 +26,6 @@ type unused struct {
 const (
 	noGrant        = "the gateway's own token at the key manager comes from clientCredential or directToken"
 	noRemoteClaims = "the key manager is not asked about users by this version"
-	noTokenProxy   = "the key manager's /token and its like are not passed on; let clients call it"
 	noThrottle     = "throttling is not enforced by this version"
 	noAnalytics    = "usage is not reported by this version; the access log can be"
 	noHTTP2        = "HTTP/2 is not supported by this version; HTTP/1.1 is spoken"
@@ -62,8 +61,6 @@ var unusedKeys = func() []unused {
 		all = append(all, unused{name: name, since: since, note: note, harmless: harmless, warn: why})
 	}
 	broker := []string{"jmsConnectioninitialContextFactory", "jmsConnectionProviderUrl", "jmsConnectionUsername", "jmsConnectionPassword"}
-
-	add("3.0", noTokenProxy, "", "listenerConfig.tokenListenerPort")
 
 	add("3.2", noRemoteClaims, "keyManager.", "remoteUserClaimRetrievalEnabled")
 	// WSO2 writes this table with a small m, also beside [keyManager].

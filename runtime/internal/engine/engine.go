@@ -31,6 +31,10 @@ type Options struct {
 	Health bool
 	// Documents, JSON by path, are answered to GET in the same way.
 	Documents map[string][]byte
+	// Builtin are routes of the gateway's own, for paths that no API claims: none
+	// has the path, and none is mounted above it but at the root. Their Index is
+	// -1. Nil: none.
+	Builtin *Table
 }
 
 // An Engine serves exchanges by the current table.
@@ -101,6 +105,9 @@ func (e *Engine) match(t *Table, x *exchange.Exchange) (*Route, error) {
 	}
 	x.Path = path
 	leaf := t.find(path)
+	if leaf == nil && e.o.Builtin != nil && !t.claims(path) {
+		leaf = e.o.Builtin.find(path)
+	}
 	if leaf == nil {
 		if e.o.Health && string(path) == "/health" && (string(x.Method) == "GET" || string(x.Method) == "HEAD") {
 			x.Answer(200, "application/json", healthy)

@@ -277,6 +277,22 @@ func (t *Table) find(path []byte) *leaf {
 	return api.find(apiRest)
 }
 
+// claims reports whether an API is mounted at path or above it, the root apart.
+func (t *Table) claims(path []byte) bool {
+	b := t.root
+	for b.next != nil && len(path) > 0 {
+		segment, rest := cutSegment(path)
+		if b = b.next[string(segment)]; b == nil {
+			return false
+		}
+		if b.api != nil {
+			return true
+		}
+		path = rest
+	}
+	return false
+}
+
 // cutSegment cuts the first segment off a path that begins with a slash.
 func cutSegment(path []byte) (segment, rest []byte) {
 	path = path[1:]

@@ -59,7 +59,7 @@ type Options struct {
 
 // Addresses are where a gateway listens; "" for a port that is off.
 type Addresses struct {
-	HTTP, HTTPS, Admin string
+	HTTP, HTTPS, Tokens, Admin string
 }
 
 // ErrInterrupted says that a second signal ended the gateway before the
@@ -113,6 +113,11 @@ type gateway struct {
 	engine   *engine.Engine
 	server   *http1.Server
 
+	// The key manager's endpoints.
+	tokens      *engine.Table // nil: none
+	tokenTLS    *tls.Config   // nil without a port of their own
+	tokenServer *http1.Server // the same
+
 	serving  atomic.Pointer[serving]
 	refused  atomic.Pointer[string] // why the last artifact was refused
 	draining atomic.Bool
@@ -135,9 +140,16 @@ func build(o Options, toServe bool) (_ *gateway, err error) {
 	}
 	g.log = logger(o.Stderr, &g.cfg.Log)
 	l := &g.cfg.Listener
-	if l.HTTPSPort != conf.Off {
+	tokenPort := g.cfg.KeyManager.Enabled && l.TokenPort != conf.Off
+	if l.HTTPSPort != conf.Off || tokenPort {
 		if g.tls, g.warn, err = tlsConfig(l, g.started); err != nil {
 			return nil, err
+		}
+		if tokenPort {
+			g.tokenTLS = tokenTLS(g.tls)
+		}
+		if l.HTTPSPort == conf.Off {
+			g.tls = nil
 		}
 	}
 	if g.backend, err = newBackendJWT(g.cfg, g.tls); err != nil {
@@ -171,13 +183,19 @@ func build(o Options, toServe bool) (_ *gateway, err error) {
 			return nil, err
 		}
 	}
+	if g.tokens, err = g.newTokens(); err != nil {
+		return nil, err
+	}
 	g.engine = g.newEngine()
 	first, err := g.load()
 	if err != nil {
 		return nil, err
 	}
 	g.serve(first)
-	g.server = http1.NewServer(g.serverOptions())
+	g.server = http1.NewServer(g.serverOptions(g.engine))
+	if g.tokenTLS != nil {
+		g.tokenServer = http1.NewServer(g.serverOptions(g.newTokenEngine()))
+	}
 	return g, nil
 }
 
@@ -186,6 +204,9 @@ func build(o Options, toServe bool) (_ *gateway, err error) {
 func (g *gateway) close() {
 	if g.engine != nil {
 		g.engine.Table().Close()
+	}
+	if g.tokens != nil {
+		g.tokens.Close()
 	}
 	if g.dog != nil {
 		g.dog.Close()
@@ -254,14 +275,18 @@ func (g *gateway) run(ctx context.Context) (err error) {
 	addresses := Addresses{}
 	for _, l := range api {
 		var t *tls.Config
-		if address := l.Addr().String(); l.name == "https" {
+		server, address := g.server, l.Addr().String()
+		switch l.name {
+		case "https":
 			addresses.HTTPS, t = address, g.tls
-		} else {
+		case "tokens":
+			addresses.Tokens, t, server = address, g.tokenTLS, g.tokenServer
+		default:
 			addresses.HTTP = address
 		}
 		g.setListener(l, true)
 		wg.Go(func() {
-			err := g.server.Serve(l, t)
+			err := server.Serve(l, t)
 			g.setListener(l, false)
 			if !errors.Is(err, http1.ErrClosed) {
 				failed <- fmt.Errorf("%s listener %s: %w", l.name, l.Addr(), err)
@@ -343,7 +368,7 @@ func (g *gateway) announce(a Addresses) {
 	if g.cfg.AccessLog.Enabled {
 		g.log.Info("HTTP access log enabled", "path", g.cfg.AccessLog.Path, "format", g.cfg.AccessLog.Format)
 	}
-	for _, l := range []struct{ name, address string }{{"HTTP", a.HTTP}, {"HTTPS", a.HTTPS}, {"admin", a.Admin}} {
+	for _, l := range []struct{ name, address string }{{"HTTP", a.HTTP}, {"HTTPS", a.HTTPS}, {"token", a.Tokens}, {"admin", a.Admin}} {
 		if l.address == "" {
 			continue
 		}
@@ -358,7 +383,15 @@ func (g *gateway) announce(a Addresses) {
 func (g *gateway) drain(why string) error {
 	g.draining.Store(true)
 	grace := g.cfg.Shutdown.Grace
-	g.log.Info("shutting down", "reason", why, "connections", g.server.Connections(), "grace", grace.String())
+	servers := []*http1.Server{g.server}
+	if g.tokenServer != nil {
+		servers = append(servers, g.tokenServer)
+	}
+	connections := 0
+	for _, s := range servers {
+		connections += s.Connections()
+	}
+	g.log.Info("shutting down", "reason", why, "connections", connections, "grace", grace.String())
 	ctx, cancel := context.WithTimeout(context.Background(), grace)
 	defer cancel()
 	// The server cuts off clients when the grace is over. Those who wait for an
@@ -366,7 +399,15 @@ func (g *gateway) drain(why string) error {
 	stop := context.AfterFunc(ctx, g.dog.Cut)
 	defer stop()
 	done := make(chan error, 1)
-	go func() { done <- g.server.Shutdown(ctx) }()
+	go func() {
+		var wg sync.WaitGroup
+		errs := make([]error, len(servers))
+		for i, s := range servers {
+			wg.Go(func() { errs[i] = s.Shutdown(ctx) })
+		}
+		wg.Wait()
+		done <- errors.Join(errs...)
+	}()
 	for {
 		select {
 		case err := <-done:

@@ -14,7 +14,7 @@ import (
 // listener is a socket for API traffic.
 type listener struct {
 	net.Listener
-	name string // "http" or "https"
+	name string // "http", "https" or "tokens"
 }
 
 // listenAll binds the ports that c asks for, of which there is at least one for
@@ -38,8 +38,9 @@ func listenAll(c *conf.Config) (api []listener, admin net.Listener, err error) {
 	}{
 		{"http", "listenerConfig.httpPort", c.Listener.HTTPPort},
 		{"https", "listenerConfig.httpsPort", c.Listener.HTTPSPort},
+		{"tokens", "listenerConfig.tokenListenerPort", c.Listener.TokenPort},
 	} {
-		if p.port == conf.Off {
+		if p.port == conf.Off || p.name == "tokens" && !c.KeyManager.Enabled {
 			continue
 		}
 		l, err := bind(p.key, net.JoinHostPort(c.Listener.Host, strconv.Itoa(p.port)))

@@ -163,7 +163,7 @@ func TestKeyManager(t *testing.T) {
 	defer km.Close()
 	serve := func(more ...string) *running {
 		return start(t, gateway.Options{Artifact: path, Conf: conf.Options{Path: os.DevNull, Set: local(append([]string{
-			"keyManager.serverUrl=" + km.URL, "keyManager.username=keeper", "keyManager.password=k+e:y"}, more...)...)}})
+			"keyManager.serverUrl=" + km.URL, "listenerConfig.tokenListenerPort=0", "keyManager.username=keeper", "keyManager.password=k+e:y"}, more...)...)}})
 	}
 	for name, tt := range map[string]struct {
 		set []string

@@ -239,7 +239,7 @@ func (g *gateway) Unmatched() telemetry.Count {
 }
 
 func (g *gateway) newEngine() *engine.Engine {
-	o := engine.Options{Log: g.log, Health: true}
+	o := engine.Options{Log: g.log, Health: true, Builtin: g.tokens}
 	if g.backend != nil && g.cfg.BackendJWT.PublishKeys {
 		o.Documents = map[string][]byte{jwksPath: g.backend.JWKS()}
 	}
@@ -255,6 +255,9 @@ func (g *gateway) newEngine() *engine.Engine {
 			e.Table().Sweep(now)
 			if g.revoked != nil {
 				g.revoked.sweep()
+			}
+			if g.tokens != nil {
+				g.tokens.Sweep(now)
 			}
 		}
 	})
@@ -277,7 +280,7 @@ func (g *gateway) strayOverride(name string) error {
 // a request that has arrived and was not read yet.
 const lastCall = 200 * time.Millisecond
 
-func (g *gateway) serverOptions() http1.Options {
+func (g *gateway) serverOptions(h http1.Handler) http1.Options {
 	l := &g.cfg.Listener
 	limits := http1.DefaultLimits()
 	limits.TargetBytes = l.MaxURILength
@@ -290,7 +293,7 @@ func (g *gateway) serverOptions() http1.Options {
 	limits.IdleTimeout = l.IdleTimeout
 	limits.WriteTimeout = l.WriteTimeout
 	return http1.Options{
-		Handler:        g.engine,
+		Handler:        h,
 		Limits:         limits,
 		TrustedProxies: l.TrustedProxies,
 		KeepAlive:      map[string]http1.KeepAlive{"ALWAYS": http1.KeepAliveAlways, "NEVER": http1.KeepAliveNever}[l.KeepAlive],
