@@ -4,6 +4,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -18,7 +19,14 @@ func TestExamples(t *testing.T) {
 	if len(files) < 5 {
 		t.Fatalf("there are %d examples, there were 5", len(files))
 	}
+	index, err := os.ReadFile("README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, file := range files {
+		if !strings.Contains(string(index), "("+file+")") {
+			t.Errorf("README.md does not lead to %s", file)
+		}
 		t.Run(filepath.Dir(file), func(t *testing.T) {
 			text, err := os.ReadFile(file)
 			if err != nil {

@@ -84,7 +84,7 @@ func TestREADME(t *testing.T) {
 // headings included.
 func TestReadmeLinks(t *testing.T) {
 	files := []string{"README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md"}
-	for _, pattern := range []string{"docs/*.md", "docs/*/*.md", "examples/*/README.md"} {
+	for _, pattern := range []string{"docs/*.md", "docs/*/*.md", "examples/README.md", "examples/*/README.md"} {
 		more, err := filepath.Glob(filepath.Join(root(t), pattern))
 		if err != nil {
 			t.Fatal(err)
