@@ -64,7 +64,7 @@ func TestBoundaries(t *testing.T) {
 		},
 		{
 			In:     root + "runtime/...",
-			Import: []string{"github.com/go-ldap/ldap/...", "github.com/go-asn1-ber/asn1-ber/..."},
+			Import: []string{"github.com/go-ldap/ldap/...", "github.com/go-asn1-ber/asn1-ber/...", "golang.org/x/text/..."},
 			Except: []string{internal + "userstore/ldap"},
 			Reason: "directories are asked by userstore/ldap",
 		},

@@ -214,6 +214,9 @@ func (g *gateway) close() {
 	if g.issuers != nil {
 		g.issuers.close()
 	}
+	if c, ok := g.users.(interface{ Close() }); ok {
+		c.Close()
+	}
 	if g.access != nil {
 		if err := g.access.Close(); err != nil {
 			g.log.Warn(err.Error())

@@ -117,8 +117,10 @@ func rootsOf(file string, trusted *x509.CertPool) (*x509.CertPool, error) {
 // where somebody else may have made an account of that name.
 type fileFirst struct {
 	file  *basic.File
-	store basic.Users
+	store *userstore.Users
 }
+
+func (f *fileFirst) Close() { f.store.Close() }
 
 // Check implements basic.Users.
 func (f *fileFirst) Check(name, password []byte) (*exchange.Principal, error) {

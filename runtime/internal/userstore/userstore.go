@@ -130,6 +130,13 @@ func (u *Users) Check(name, password []byte) (*exchange.Principal, error) {
 	return q.principal, q.err
 }
 
+// Close ends what the store keeps open, if it keeps something.
+func (u *Users) Close() {
+	if c, ok := u.store.(interface{ Close() }); ok {
+		c.Close()
+	}
+}
+
 func (u *Users) pair(name, password []byte) (p pair) {
 	mac := hmac.New(sha256.New, u.key[:])
 	fmt.Fprintf(mac, "%d:%s:", len(name), name)

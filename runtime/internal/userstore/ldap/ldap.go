@@ -8,8 +8,8 @@
 // What surprises:
 //
 //   - A directory takes Ada, ADA and ada for one user. So that she is one here,
-//     too, names are in lower case, and those with blanks that a directory would
-//     pass over are refused.
+//     too, names are in lower case, and other spellings that are one name to a
+//     directory are refused.
 //   - What a user's name holds never becomes a part of the syntax around it. In a
 //     template that is no distinguished name (ada@example.com, as Active Directory
 //     takes it) only letters, digits, ".", "_" and "-" may stand for the user.
@@ -26,8 +26,11 @@ import (
 	"net/url"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/go-ldap/ldap/v3"
+	"golang.org/x/text/unicode/norm"
 
 	"github.com/microgw/microgw/runtime/internal/policy/basic"
 	"github.com/microgw/microgw/runtime/internal/userstore"
@@ -168,11 +171,15 @@ func (d *Directory) Check(ctx context.Context, name, password string) (string, e
 	})
 }
 
-// usable refuses names that a directory takes for others (RFC 4518, section 2.6),
-// and such as no user has.
+// usable refuses names that a directory takes for others: it normalises them
+// (NFKC), passes over some characters, and over blanks at the ends and beside
+// others (RFC 4518, section 2).
 func usable(name string) bool {
 	return name != "" && len(name) <= 256 && strings.TrimSpace(name) == name && !strings.Contains(name, "  ") &&
-		!strings.ContainsFunc(name, func(r rune) bool { return r < ' ' || r == 0x7f || r == '\u00ad' || r == '\ufffd' })
+		norm.NFKC.IsNormalString(name) && !strings.ContainsFunc(name, func(r rune) bool {
+		// The last ones are printable and mapped to nothing.
+		return !unicode.IsPrint(r) || r == utf8.RuneError || r == 0x34f || 0x180b <= r && r <= 0x180d || 0xfe00 <= r && r <= 0xfe0f || r == 0xfffc
+	})
 }
 
 func (d *Directory) ask(ctx context.Context, s *server, name, dn, password string) error {

@@ -228,6 +228,13 @@ func TestSlapd(t *testing.T) {
 				{" ada", "secret", "refused"},
 				{"ada ", "secret", "refused"},
 				{"ada\x00", "secret", "refused"},
+				{"a\u200bda", "secret", "refused"}, // one name with ada to a directory, as the next five
+				{"a\u00adda", "secret", "refused"},
+				{"\uff41da", "secret", "refused"},
+				{"ada\ufe0f", "secret", "refused"},
+				{"\u00a0ada", "secret", "refused"},
+				{"jose\u0301", "contraseña", "refused"},
+				{"JOSÉ", "contraseña", "in as josé"},
 				{"*", "secret", "refused"},
 				{"a*", "secret", "refused"},
 				{"ada)(uid=*", "secret", "refused"},
