@@ -357,8 +357,9 @@ func (s *session) greet(a *artifactpb.Artifact, key *devkey.Key) error {
 	}
 	fmt.Fprint(out, "\n\n")
 
+	const lifetime = 12 * time.Hour
 	token, err := key.Mint(devkey.Claims{
-		Subject: "developer", Scopes: allScopes(a), IssuedAt: time.Now(), Lifetime: 12 * time.Hour,
+		Subject: "developer", Scopes: allScopes(a), IssuedAt: time.Now(), Lifetime: lifetime,
 	})
 	if err != nil {
 		return err
@@ -368,19 +369,22 @@ func (s *session) greet(a *artifactpb.Artifact, key *devkey.Key) error {
 	if err != nil {
 		return err
 	}
-	for _, c := range pickCalls(a) {
+	calls := pickCalls(a)
+	if slices.ContainsFunc(calls, func(c call) bool { _, byKey := curlCredential(a, c.api, c.op); return byKey }) {
+		apiKey, err := developmentKey(key, lifetime)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(out, "API_KEY=%s\n", apiKey)
+	}
+	for _, c := range calls {
 		target := m.Target(c.api, c.op)
 		line := "curl -i"
 		if c.op.GetMethod() != http.MethodGet {
 			line += " -X " + c.op.GetMethod()
 		}
-		if !c.op.GetSecurity().GetDisabled() {
-			header := c.api.GetAuthHeader()
-			if header == "" {
-				header = "Authorization"
-			}
-			line += fmt.Sprintf(` -H "%s: Bearer $TOKEN"`, header)
-		}
+		credential, _ := curlCredential(a, c.api, c.op)
+		line += credential
 		fmt.Fprintf(out, "%s %s\n", line, shellWord(base+strings.TrimSuffix(c.api.GetBasePath(), "/")+target))
 	}
 	fmt.Fprintf(out, "\nwatching %s for changes; Ctrl-C stops\n\n", s.opts.build.Dir)
