@@ -8,6 +8,7 @@
 package crl
 
 import (
+	"bytes"
 	"context"
 	"crypto/x509"
 	"encoding/pem"
@@ -58,8 +59,9 @@ func (l *List) Len() int { return len(l.now.Load().revoked) }
 // Until returns when the first of the lists is to be replaced; zero if none says.
 func (l *List) Until() time.Time { return l.now.Load().until }
 
-// Revoked reports whether a certificate of the chain is revoked. The last one,
-// which is the authority that the operator has chosen, is not looked up.
+// Revoked reports whether a certificate of the chain is revoked. An authority
+// that nobody but itself has signed is not looked up: the operator has chosen it.
+// One that is trusted and was signed by another, is.
 func (l *List) Revoked(chain []*x509.Certificate) bool {
 	s := l.now.Load()
 	if len(s.revoked) == 0 {
@@ -67,7 +69,7 @@ func (l *List) Revoked(chain []*x509.Certificate) bool {
 	}
 	var memory [512]byte
 	for i, c := range chain {
-		if i > 0 && i == len(chain)-1 {
+		if i > 0 && i == len(chain)-1 && bytes.Equal(c.RawSubject, c.RawIssuer) {
 			break
 		}
 		if _, found := s.revoked[string(appendID(memory[:0], c.RawIssuer, c.SerialNumber.Bytes()))]; found {

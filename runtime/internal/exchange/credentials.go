@@ -28,13 +28,32 @@ func (c *Credentials) Read(h *Header) (scheme, rest []byte, found int) {
 			found++
 		}
 	}
+	scheme, rest = cutScheme(value)
+	return scheme, rest, found
+}
+
+// cutScheme parts a field's value at the first blank.
+func cutScheme(value []byte) (scheme, rest []byte) {
 	value = Trim(value)
 	for i, b := range value {
 		if b == ' ' || b == '\t' {
-			return value[:i], Trim(value[i:]), found
+			return value[:i], Trim(value[i:])
 		}
 	}
-	return value, nil, found
+	return value, nil
+}
+
+// Uses reports whether a field of that name has the scheme, which must be in lower
+// case.
+func (c *Credentials) Uses(h *Header, scheme string) bool {
+	for i := range h.Fields {
+		if f := &h.Fields[i]; c.is(f) {
+			if name, _ := cutScheme(f.Value); EqualFold(name, scheme) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // Delete takes the field out of h.

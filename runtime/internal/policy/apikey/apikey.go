@@ -70,9 +70,7 @@ func (s *Scheme) Challenge() string { return Challenge }
 
 // Prove returns whom the request's key was given to.
 func (s *Scheme) Prove(x *exchange.Exchange) (*exchange.Principal, error) {
-	var key []byte
-	found := 0
-	s.each(x, func(value []byte) { key = value; found++ })
+	key, found := s.read(x)
 	switch {
 	case found > 1:
 		return nil, s.repeated
@@ -82,36 +80,30 @@ func (s *Scheme) Prove(x *exchange.Exchange) (*exchange.Principal, error) {
 	return s.v.Verify(x, key)
 }
 
-// each calls f with every key in the place.
-func (s *Scheme) each(x *exchange.Exchange, f func(value []byte)) {
+// read returns the key in the place, and how many there are.
+func (s *Scheme) read(x *exchange.Exchange) (key []byte, found int) {
 	switch s.in.where {
 	case Header:
 		for i := range x.Request.Fields {
 			if h := &x.Request.Fields[i]; !h.Deleted() && exchange.EqualFold(h.Name, s.in.lower) {
-				f(exchange.Trim(h.Value))
+				key = exchange.Trim(h.Value)
+				found++
 			}
 		}
 	case Query:
 		for part := range bytes.SplitSeq(x.Query, []byte("&")) {
 			if name, value, _ := bytes.Cut(part, []byte("=")); s.parameter(name) {
+				key = value
 				if plain, err := url.QueryUnescape(string(value)); err == nil {
-					f([]byte(plain))
-				} else {
-					f(value)
+					key = []byte(plain)
 				}
+				found++
 			}
 		}
 	case Cookie:
-		for i := range x.Request.Fields {
-			if h := &x.Request.Fields[i]; h.ID == exchange.Cookie {
-				for part := range bytes.SplitSeq(h.Value, []byte(";")) {
-					if name, value, _ := bytes.Cut(exchange.Trim(part), []byte("=")); string(name) == s.in.name {
-						f(unquote(value))
-					}
-				}
-			}
-		}
+		return x.Request.Cookie(s.in.name)
 	}
+	return key, found
 }
 
 // parameter reports whether name is the parameter's, however it is escaped: an
@@ -127,69 +119,44 @@ func (s *Scheme) parameter(name []byte) bool {
 	return err == nil && plain == s.in.name
 }
 
-// unquote cuts off the quotes that a cookie's value may be in (RFC 6265,
-// section 4.1.1).
-func unquote(v []byte) []byte {
-	if len(v) >= 2 && v[0] == '"' && v[len(v)-1] == '"' {
-		return v[1 : len(v)-1]
-	}
-	return v
-}
-
 // Hide takes the key out of the forwarded request.
 func (s *Scheme) Hide(x *exchange.Exchange) {
 	switch s.in.where {
 	case Header:
-		x.Request.Delete(s.in.lower)
+		// Also as an upstream that takes "_" for "-" would read it.
+		x.Request.DeleteAlike(s.in.lower)
 	case Query:
-		x.Query = without(x, x.Query, '&', s.parameter)
+		x.Query = s.without(x)
 		x.HasQuery = x.HasQuery && len(x.Query) > 0
 	case Cookie:
-		for i := range x.Request.Fields {
-			h := &x.Request.Fields[i]
-			if h.ID != exchange.Cookie {
-				continue
-			}
-			rest := without(x, h.Value, ';', func(name []byte) bool { return string(exchange.Trim(name)) == s.in.name })
-			if rest = exchange.Trim(rest); len(rest) == 0 {
-				h.Delete()
-			} else {
-				h.Value = rest
-			}
-		}
+		x.DeleteCookie(s.in.name)
 	}
 }
 
-// without returns list, parted by sep, without the members of such names. What
-// has none is returned as it is.
-func without(x *exchange.Exchange, list []byte, sep byte, drop func(name []byte) bool) []byte {
+// without returns the query without the key. What has none is returned as it is.
+func (s *Scheme) without(x *exchange.Exchange) []byte {
 	var kept []byte
 	changed := false
-	for rest, more := list, len(list) > 0; more; {
+	for rest, more := x.Query, len(x.Query) > 0; more; {
 		var part []byte
-		part, rest, more = bytes.Cut(rest, []byte{sep})
-		name, _, _ := bytes.Cut(part, []byte("="))
-		if drop(name) {
+		before := len(x.Query) - len(rest)
+		part, rest, more = bytes.Cut(rest, []byte("&"))
+		switch name, _, _ := bytes.Cut(part, []byte("=")); {
+		case s.parameter(name):
 			if !changed {
 				changed = true
 				// All before it is kept as it was.
-				n := len(list) - len(rest) - len(part)
-				if more {
-					n--
-				}
-				kept = append(x.Bytes(len(list))[:0], bytes.TrimSuffix(list[:n], []byte{sep})...)
+				kept = append(x.Bytes(len(x.Query))[:0], bytes.TrimSuffix(x.Query[:before], []byte("&"))...)
 			}
-			continue
-		}
-		if changed {
+		case changed:
 			if len(kept) > 0 {
-				kept = append(kept, sep)
+				kept = append(kept, '&')
 			}
 			kept = append(kept, part...)
 		}
 	}
 	if !changed {
-		return list
+		return x.Query
 	}
 	return kept
 }
