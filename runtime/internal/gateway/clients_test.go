@@ -385,3 +385,38 @@ func TestMutualTLSConf(t *testing.T) {
 		})
 	}
 }
+
+// An authority that is trusted, and that another trusted one has signed and taken
+// back since, is no way in: the chain that ends with it is no better than the
+// longer one.
+func TestRevokedAuthority(t *testing.T) {
+	backend := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "upstream") }))
+	defer backend.Close()
+	root, between := newAuthority(t, "root"), &authority{t: t, next: 500}
+	between.cert, between.key = root.sign(&x509.Certificate{
+		Subject: pkix.Name{CommonName: "between"}, IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
+	}, root)
+	authorities := root.file("ca.pem")
+	both, err := os.ReadFile(authorities)
+	if err != nil {
+		t.Fatal(err)
+	}
+	replace(t, authorities, append(both, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: between.cert.Raw})...))
+	list := filepath.Join(t.TempDir(), "list.crl")
+	root.revoke(list, &tls.Certificate{Leaf: between.cert})
+	path := filepath.Join(t.TempDir(), "mutual.mgw")
+	put(t, path, mutualProject(backend.URL, nil))
+	g := start(t, gateway.Options{Artifact: path, Conf: conf.Options{Set: local("mutualSSLConfig.sslVerifyClient=optional",
+		"mutualSSLConfig.authoritiesFile="+authorities, "mutualSSLConfig.crlFile="+list), Dev: true}})
+	url := "https://" + g.at.HTTPS + "/cert/x"
+	alone, whole := between.client("alone"), between.client("whole")
+	whole.Certificate = append(whole.Certificate, between.cert.Raw)
+	for name, cert := range map[string]*tls.Certificate{"alone": alone, "with the authority's": whole} {
+		if got, body := ask(caller(cert), url); got != "TLS" {
+			t.Errorf("%s: %s %s", name, got, body)
+		}
+	}
+	if got, body := ask(caller(root.client("direct")), url); got != "200" {
+		t.Errorf("of the root itself: %s %s", got, body)
+	}
+}
