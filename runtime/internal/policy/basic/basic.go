@@ -3,8 +3,9 @@
 //
 // What surprises:
 //
-//   - A user who does not exist costs as much as one who does, whatever the
-//     user's password is hashed with, so that the time taken names nobody.
+//   - A user who does not exist costs as much as one who does, so that the time
+//     taken names nobody: if somebody's password is hashed slowly, refusing any
+//     takes as long. Only slow hashes of different costs can be told apart.
 //   - Hashes that are slow by design (bcrypt, argon2id) are computed by few
 //     requests at once, and a pair that was good is remembered for a while, as a
 //     keyed hash: a flood of guesses must not take the processor from others. Who

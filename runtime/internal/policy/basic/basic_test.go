@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"golang.org/x/crypto/bcrypt"
 
@@ -244,4 +246,43 @@ func FuzzProve(f *testing.F) {
 			t.Errorf("%q: let in as %v", value, p)
 		}
 	})
+}
+
+// Who keeps calling is known for longer than a minute, and who does not, is not.
+func TestRememberedWhileUsed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		computed := 0
+		f := file(t, basic.User{Name: "a", Hash: basic.SlowHash(func(p []byte) bool { computed++; return string(p) == "secret" })})
+		check := func(want int) {
+			t.Helper()
+			if _, err := f.Check([]byte("a"), []byte("secret")); err != nil || computed != want {
+				t.Errorf("%v; computed %d times, want %d", err, computed, want)
+			}
+		}
+		check(1)
+		for range 5 {
+			time.Sleep(50 * time.Second)
+			check(1)
+		}
+		time.Sleep(time.Minute)
+		check(2)
+	})
+}
+
+// Among users with slow hashes, one with a fast hash is not found out by how fast
+// guesses at it are refused.
+func TestFastHashAmongSlowOnes(t *testing.T) {
+	computed := 0
+	slow := basic.SlowHash(func([]byte) bool { computed++; return false })
+	f := file(t, basic.User{Name: "fast", Hash: hash(t, hashes["SHA-256"])}, basic.User{Name: "slow", Hash: slow})
+	for _, name := range []string{"fast", "slow", "nobody"} {
+		computed = 0
+		if _, err := f.Check([]byte(name), []byte("guess")); !errors.Is(err, basic.ErrRefused) || computed != 1 {
+			t.Errorf("%s: %v, computed %d times", name, err, computed)
+		}
+	}
+	computed = 0
+	if p, err := f.Check([]byte("fast"), []byte("password")); err != nil || p.Username != "fast" || computed != 0 {
+		t.Errorf("the good password: %v, %v, computed %d times", p, err, computed)
+	}
 }

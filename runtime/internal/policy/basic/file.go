@@ -109,7 +109,12 @@ func (f *File) Check(name, password []byte) (*exchange.Principal, error) {
 
 func (f *File) matches(hash *Hash, name, password []byte) (bool, error) {
 	if !hash.Slow() {
-		return hash.Matches(password), nil
+		if hash.Matches(password) || !f.nobody.Slow() {
+			return hash.Matches(password), nil
+		}
+		// As long as for a user who does not exist.
+		_, err := f.compute(f.nobody, password)
+		return false, err
 	}
 	mac := hmac.New(sha256.New, f.key[:])
 	fmt.Fprintf(mac, "%d:%s:", len(name), name)
@@ -117,27 +122,43 @@ func (f *File) matches(hash *Hash, name, password []byte) (bool, error) {
 	var pair [32]byte
 	mac.Sum(pair[:0])
 	now := time.Now()
-	f.mu.Lock()
-	until, known := f.good[pair]
-	f.mu.Unlock()
-	if known && now.Before(until) {
+	if f.known(pair, now) {
 		return true, nil
 	}
-	timer := time.NewTimer(f.wait)
-	defer timer.Stop()
-	select {
-	case f.slow <- struct{}{}:
-	case <-timer.C:
-		return false, errBusy
-	}
-	good := hash.Matches(password)
-	<-f.slow
+	good, err := f.compute(hash, password)
 	// Only of users who exist: whoever guesses nobody's password right has
 	// found nothing.
 	if good && f.users[string(name)] != nil {
 		f.remember(pair, now.Add(goodFor))
 	}
-	return good, nil
+	return good, err
+}
+
+// compute checks a slow hash, if there is room for that soon.
+func (f *File) compute(hash *Hash, password []byte) (bool, error) {
+	timer := time.NewTimer(f.wait)
+	defer timer.Stop()
+	select {
+	case f.slow <- struct{}{}:
+		defer func() { <-f.slow }()
+		return hash.Matches(password), nil
+	case <-timer.C:
+		return false, errBusy
+	}
+}
+
+// known reports whether a pair was good. Then it is kept for as long again: who
+// keeps calling need not wait in line with those who guess, and passwords do not
+// change while the gateway runs.
+func (f *File) known(pair [32]byte, now time.Time) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	until, found := f.good[pair]
+	if !found || !now.Before(until) {
+		return false
+	}
+	f.good[pair] = now.Add(goodFor)
+	return true
 }
 
 func (f *File) remember(pair [32]byte, until time.Time) {
