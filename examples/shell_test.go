@@ -284,6 +284,31 @@ func (s *session) tell(r readme) {
 			s.t.Errorf("$ %s\nprints\n%s\nand not, as the README says,\n%s", strings.Join(b.commands, "\n$ "), out.String(), *b.prints)
 		}
 	}
+	s.silent()
+}
+
+// secret is what no log may hold: a token, or basic credentials.
+var secret = regexp.MustCompile(`eyJ[A-Za-z0-9_-]{20}|\b(Bearer|Basic) [A-Za-z0-9+/]{12}`)
+
+// silent expects that no log of a gateway holds credentials. What micro-gw run
+// says to its user is no log.
+func (s *session) silent() {
+	s.t.Helper()
+	logs, err := filepath.Glob(filepath.Join(s.dir, "*.log"))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	for _, log := range append(logs, s.log) {
+		text, err := os.ReadFile(log)
+		if err != nil && !os.IsNotExist(err) {
+			s.t.Error(err)
+		}
+		for line := range strings.Lines(string(text)) {
+			if (strings.HasPrefix(line, "time=") || strings.Contains(line, "HTTP/1.1")) && secret.MatchString(line) {
+				s.t.Errorf("a log holds a credential: %s", line)
+			}
+		}
+	}
 }
 
 // prints reports whether a program's output is what a README shows. Empty lines
