@@ -98,6 +98,12 @@ func TestBoundaries(t *testing.T) {
 			Reason: "a policy sees an exchange, not how it came or where it goes",
 		},
 	}
+	rules = append(rules, deptest.Rule{
+		In:     root + "runtime/...",
+		Import: []string{internal + "introspect"},
+		Except: []string{internal + "gateway", internal + "introspect"},
+		Reason: "whoever judges tokens is handed to policy/jwt as a function, so that no policy knows of a network",
+	})
 	policies, err := os.ReadDir("policy")
 	if err != nil {
 		t.Fatal(err)

@@ -320,7 +320,7 @@ func Default() *Config {
 			CacheCapacity: 10000,
 		},
 		TokenCache:    TokenCache{Enabled: true, Expiry: 15 * time.Minute, Capacity: 10000},
-		KeyManager:    KeyManager{TokenContext: "oauth2", Basic: true, VerifyHostname: true, OAuth2: KeyManagerOAuth2{Bearer: AuthHeaderBearer}},
+		KeyManager:    KeyManager{TokenContext: "oauth2", Basic: KeyManagerBasic{Enabled: true}, VerifyHostname: true, OAuth2: KeyManagerOAuth2{Bearer: AuthHeaderBearer}},
 		Introspection: Introspection{AuthMethod: ClientSecretBasic, Timeout: 2 * time.Second, NegativeCacheTime: 5 * time.Second, MaxConcurrent: 64},
 		UserStore:     defaultUserStore(),
 		Revocation: Revocation{

@@ -35,19 +35,21 @@ func TestKeyManager(t *testing.T) {
 		enabled, introspect bool
 		warned              string // "" for not at all
 	}{
-		"nothing":               {nil, false, false, ""},
-		"shipped":               {[]string{"keyManager.serverUrl=https://localhost:9443", "keyManager.username=admin", "keyManager.password=admin"}, false, false, "is the one in every file"},
-		"shipped, with a slash": {[]string{"keyManager.serverUrl=https://localhost:9443/"}, false, false, "is the one in every file"},
-		"shipped and meant":     {[]string{"keyManager.serverUrl=https://localhost:9443", "keyManager.enabled=true", "keyManager.username=admin", "keyManager.password=admin"}, true, false, "everybody knows this password"},
-		"shipped and off":       {[]string{"keyManager.serverUrl=https://localhost:9443", "keyManager.enabled=false"}, false, false, ""},
-		"chosen":                {[]string{"keyManager.serverUrl=https://km", "keyManager.username=u", "keyManager.password=p"}, true, false, ""},
-		"chosen and off":        {[]string{"keyManager.serverUrl=https://km", "keyManager.enabled=false"}, false, false, ""},
-		"without credentials":   {[]string{"keyManager.serverUrl=https://km"}, true, false, "so opaque tokens are refused"},
-		"3.1, external":         {[]string{"keyManager.serverUrl=https://km", "keymanager.security.basic.username=u", "keyManager.security.basic.password=p", "keyManager.external=true"}, true, true, ""},
-		"3.2":                   {[]string{"keyManager.serverUrl=https://km", "keyManager.username=u", "keyManager.password=p", "keyManager.enableLegacyMode=false"}, true, true, ""},
-		"3.2, legacy":           {[]string{"keyManager.serverUrl=https://km", "keyManager.username=u", "keyManager.password=p", "keyManager.enableLegacyMode=true"}, true, false, ""},
-		"a token of its own":    {[]string{"keyManager.serverUrl=https://km", "keymanager.security.oauth2.enabled=true", "keymanager.security.oauth2.directToken.enabled=true", "keymanager.security.oauth2.directToken.accessToken=t"}, true, false, ""},
-		"plain http":            {[]string{"keyManager.serverUrl=http://km", "keyManager.username=u", "keyManager.password=p"}, true, false, "without TLS"},
+		"nothing":                  {nil, false, false, ""},
+		"shipped":                  {[]string{"keyManager.serverUrl=https://localhost:9443", "keyManager.username=admin", "keyManager.password=admin"}, false, false, "is the one in every file"},
+		"shipped, with a slash":    {[]string{"keyManager.serverUrl=https://localhost:9443/"}, false, false, "is the one in every file"},
+		"shipped and meant":        {[]string{"keyManager.serverUrl=https://localhost:9443", "keyManager.enabled=true", "keyManager.username=admin", "keyManager.password=admin"}, true, false, "everybody knows this password"},
+		"shipped and off":          {[]string{"keyManager.serverUrl=https://localhost:9443", "keyManager.enabled=false"}, false, false, ""},
+		"chosen":                   {[]string{"keyManager.serverUrl=https://km", "keyManager.username=u", "keyManager.password=p"}, true, false, ""},
+		"chosen and off":           {[]string{"keyManager.serverUrl=https://km", "keyManager.enabled=false"}, false, false, ""},
+		"without credentials":      {[]string{"keyManager.serverUrl=https://km"}, true, false, "so opaque tokens are refused"},
+		"3.1, external":            {[]string{"keyManager.serverUrl=https://km", "keymanager.security.basic.username=u", "keyManager.security.basic.password=p", "keyManager.external=true"}, true, true, ""},
+		"3.1, and 3.0's beside it": {[]string{"keyManager.serverUrl=https://km", "keyManager.username=admin", "keyManager.password=admin", "keymanager.security.basic.username=u", "keymanager.security.basic.password=p"}, true, false, ""},
+		"3.1, and switched off":    {[]string{"keyManager.serverUrl=https://km", "keyManager.username=u", "keyManager.password=p", "keymanager.security.basic.enabled=false"}, true, false, "so opaque tokens are refused"},
+		"3.2":                      {[]string{"keyManager.serverUrl=https://km", "keyManager.username=u", "keyManager.password=p", "keyManager.enableLegacyMode=false"}, true, true, ""},
+		"3.2, legacy":              {[]string{"keyManager.serverUrl=https://km", "keyManager.username=u", "keyManager.password=p", "keyManager.enableLegacyMode=true"}, true, false, ""},
+		"a token of its own":       {[]string{"keyManager.serverUrl=https://km", "keymanager.security.oauth2.enabled=true", "keymanager.security.oauth2.directToken.enabled=true", "keymanager.security.oauth2.directToken.accessToken=t"}, true, false, ""},
+		"plain http":               {[]string{"keyManager.serverUrl=http://km", "keyManager.username=u", "keyManager.password=p"}, true, false, "without TLS"},
 	} {
 		c := mustLoad(t, conf.Options{Set: tt.set})
 		warned := strings.Join(c.Warnings, "\n")
@@ -63,6 +65,22 @@ func TestKeyManager(t *testing.T) {
 	} {
 		if _, err := conf.Load(conf.Options{Set: set}); err == nil || err.Error() != want {
 			t.Errorf("%q: got %v, want %s", set, err, want)
+		}
+	}
+}
+
+// A gateway that somebody has told whom to ask about tokens does not take those
+// of the development key beside them.
+func TestNoDevelopmentBesideOpaque(t *testing.T) {
+	for _, set := range [][]string{
+		{"introspection.url=https://i", "introspection.clientId=g", "introspection.clientSecret=s"},
+		{"keyManager.serverUrl=https://km", "keyManager.username=u", "keyManager.password=p"},
+	} {
+		if mustLoad(t, conf.Options{Set: set}).Development {
+			t.Errorf("%q: in development mode", set)
+		}
+		if !mustLoad(t, conf.Options{Set: set, Dev: true}).Development {
+			t.Errorf("%q: not in development mode with --dev", set)
 		}
 	}
 }

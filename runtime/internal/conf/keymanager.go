@@ -16,7 +16,7 @@ type KeyManager struct {
 
 	Username       string
 	Password       Secret
-	Basic          bool // whether these two are used
+	Basic          KeyManagerBasic // 3.1's place for them
 	OAuth2         KeyManagerOAuth2
 	VerifyHostname bool
 
@@ -24,6 +24,21 @@ type KeyManager struct {
 	LegacyMode bool   // 3.2: key validation
 	Introspect bool   // decided: introspection, and not key validation
 	Issuer     string // of opaque tokens
+}
+
+// KeyManagerBasic is a name and a password, and whether they are used.
+type KeyManagerBasic struct {
+	Enabled  bool
+	Username string // "": KeyManager's
+	Password Secret
+}
+
+// User returns the name and the password by which the gateway asks.
+func (k *KeyManager) User() (name string, password Secret) {
+	if k.Basic.Username != "" {
+		return k.Basic.Username, k.Basic.Password
+	}
+	return k.Username, k.Password
 }
 
 // KeyManagerOAuth2 is how the gateway comes by a token of its own for the key
@@ -77,9 +92,9 @@ var keyManagerKeys = []key[Config]{
 		"URL of the key manager."},
 	{"keyManager.tokenContext", nil, "3.0", stringOf(func(c *Config) *string { return &c.KeyManager.TokenContext }, isContext),
 		"Path of its token endpoints."},
-	{"keyManager.username", []string{kmSecurity + "basic.username", "keyManager.security.basic.username"}, "3.0", stringOf(func(c *Config) *string { return &c.KeyManager.Username }, anything),
+	{"keyManager.username", nil, "3.0", stringOf(func(c *Config) *string { return &c.KeyManager.Username }, anything),
 		"User by whom the gateway asks about tokens."},
-	{"keyManager.password", []string{kmSecurity + "basic.password", "keyManager.security.basic.password"}, "3.0", secretOf(func(c *Config) *Secret { return &c.KeyManager.Password }),
+	{"keyManager.password", nil, "3.0", secretOf(func(c *Config) *Secret { return &c.KeyManager.Password }),
 		"His password."},
 	{"keyManager.verifyHostname", nil, "3.0", boolOf(func(c *Config) *bool { return &c.KeyManager.VerifyHostname }),
 		"Whether the key manager's certificate must be for its host name."},
@@ -89,8 +104,12 @@ var keyManagerKeys = []key[Config]{
 		"Whether it is asked by WSO2's own key validation; `false`: by introspection. Absent: `keyManager.external` says it."},
 	{"keyManager.issuer", nil, "3.2", stringOf(func(c *Config) *string { return &c.KeyManager.Issuer }, anything),
 		"Issuer of opaque tokens that are introspected; `iss` of the answer must be it, if it is there."},
-	{kmSecurity + "basic.enabled", also("basic.enabled"), "3.1", boolOf(func(c *Config) *bool { return &c.KeyManager.Basic }),
-		"Whether the gateway proves who it is by `keyManager.username` and `keyManager.password`."},
+	{kmSecurity + "basic.enabled", also("basic.enabled"), "3.1", boolOf(func(c *Config) *bool { return &c.KeyManager.Basic.Enabled }),
+		"Whether the gateway proves who it is by a name and a password."},
+	{kmSecurity + "basic.username", also("basic.username"), "3.1", stringOf(func(c *Config) *string { return &c.KeyManager.Basic.Username }, anything),
+		"The name. Empty: `keyManager.username`."},
+	{kmSecurity + "basic.password", also("basic.password"), "3.1", secretOf(func(c *Config) *Secret { return &c.KeyManager.Basic.Password }),
+		"The password, if there is a name."},
 	{kmSecurity + "oauth2.enabled", also("oauth2.enabled"), "3.1", boolOf(func(c *Config) *bool { return &c.KeyManager.OAuth2.Enabled }),
 		"Whether it does by a token of its own."},
 	{kmSecurity + "oauth2.credentialBearer", also("oauth2.credentialBearer"), "3.1", choiceOf([]string{AuthHeaderBearer, PostBodyBearer, NoBearer}, func(c *Config) *string { return &c.KeyManager.OAuth2.Bearer }),
@@ -119,7 +138,8 @@ func (k *KeyManager) Authenticates() bool {
 	case k.OAuth2.Enabled && k.OAuth2.Credential.Enabled:
 		return k.OAuth2.TokenURL != "" && k.OAuth2.Credential.ClientID != ""
 	}
-	return k.Basic && k.Username != "" && !k.Password.IsZero()
+	name, password := k.User()
+	return k.Basic.Enabled && name != "" && !password.IsZero()
 }
 
 // decideKeyManager says whether the key manager is used. Every file that WSO2
@@ -176,8 +196,14 @@ func (l *loader) decideKeyManager() {
 		l.warn(named.at, named.written, "the gateway has no credentials there (keyManager.username and keyManager.password), so opaque tokens are refused")
 		return
 	}
-	if a, ok := l.given("keyManager.password"); ok && !k.OAuth2.Enabled && k.Password.Reveal() == "admin" {
-		l.warn(a.at, a.written, "everybody knows this password: it is the one that WSO2 ships")
+	if _, password := k.User(); !k.OAuth2.Enabled && password.Reveal() == "admin" {
+		a, ok := l.given(kmSecurity + "basic.password")
+		if !ok || k.Basic.Username == "" {
+			a, ok = l.given("keyManager.password")
+		}
+		if ok {
+			l.warn(a.at, a.written, "everybody knows this password: it is the one that WSO2 ships")
+		}
 	}
 	if k.Introspect && l.c.Security.ValidateSubscriptions && !l.broken["security.validateSubscriptions"] {
 		l.problem(named.at, named.written, "security.validateSubscriptions is true, and the answer to an introspection does not say what an opaque token is subscribed to; keyManager.enableLegacyMode = true has the key manager judge it", "")

@@ -295,6 +295,7 @@ func (l *loader) decideDevelopment() {
 		l.c.sources["development.enabled"] = origin{flag: "--dev"}
 	case !given:
 		_, keys := l.given(apiKeys + "issuer")
-		l.c.Development = l.options.Path == "" && len(l.issuers) == 0 && !keys
+		l.c.Development = l.options.Path == "" && len(l.issuers) == 0 && !keys &&
+			l.c.Introspection.URL == "" && !l.c.KeyManager.Enabled
 	}
 }

@@ -70,7 +70,8 @@ func newKeyManager(c *conf.Config, trusted *x509.CertPool, log *slog.Logger) (*i
 	}
 	switch o := &k.OAuth2; {
 	case !o.Enabled:
-		s.Auth = introspect.Basic(k.Username, k.Password.Reveal())
+		name, password := k.User()
+		s.Auth = introspect.Basic(name, password.Reveal())
 	case o.Direct.Enabled:
 		s.Auth = introspect.Bearer(o.Direct.Token.Reveal())
 	default:

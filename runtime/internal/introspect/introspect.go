@@ -283,6 +283,11 @@ func (in *Introspector) wait(k key, q question, now int64) (*answer, error) {
 		<-f.done // which takes no longer than Options.Timeout
 		return f.answer, f.err
 	}
+	// It may have landed since the answer was looked for.
+	if a := in.remembered(k, now); a != nil {
+		in.mu.Unlock()
+		return a, nil
+	}
 	f = &flight{done: make(chan struct{}), err: errors.New("asking ended in a panic")}
 	in.flights[k] = f
 	in.mu.Unlock()
