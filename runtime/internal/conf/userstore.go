@@ -23,6 +23,7 @@ type Directory struct {
 	BaseDN, Filter  string
 	BindDN          string
 	BindPassword    Secret
+	Scopes          []string      // of all its users
 	Timeout, Good   time.Duration // Good 0: nothing is remembered
 }
 
@@ -34,6 +35,7 @@ type WebService struct {
 	Password                 Secret
 	NameField, PasswordField string
 	AnswerField, AnswerValue string
+	Scopes                   []string // of all its users
 	Timeout, Good            time.Duration
 }
 
@@ -59,6 +61,8 @@ var userStoreKeys = []key[Config]{
 		"Name of the entry that may search. Empty: nobody's."},
 	{ldapTable + "bindPassword", nil, "", secretOf(func(c *Config) *Secret { return &c.UserStore.LDAP.BindPassword }),
 		"Its password."},
+	{ldapTable + "scopes", nil, "", listOf(func(c *Config) *[]string { return &c.UserStore.LDAP.Scopes }),
+		"Scopes that all its users have."},
 	{ldapTable + "timeout", nil, "", durationOf(minTimeout, time.Minute, func(c *Config) *time.Duration { return &c.UserStore.LDAP.Timeout }),
 		"How long a question may take in all; then 503."},
 	{ldapTable + "cacheTime", nil, "", durationOf(0, time.Hour, func(c *Config) *time.Duration { return &c.UserStore.LDAP.Good }),
@@ -80,6 +84,8 @@ var userStoreKeys = []key[Config]{
 		"Where the answer stands in what comes back with a status from 200 to 299. Empty: such a status says yes."},
 	{httpTable + "answerValue", nil, "", stringOf(func(c *Config) *string { return &c.UserStore.HTTP.AnswerValue }, anything),
 		"What says yes there. Anything else says no."},
+	{httpTable + "scopes", nil, "", listOf(func(c *Config) *[]string { return &c.UserStore.HTTP.Scopes }),
+		"Scopes that all its users have."},
 	{httpTable + "timeout", nil, "", durationOf(minTimeout, time.Minute, func(c *Config) *time.Duration { return &c.UserStore.HTTP.Timeout }),
 		"How long a question may take in all; then 503."},
 	{httpTable + "cacheTime", nil, "", durationOf(0, time.Hour, func(c *Config) *time.Duration { return &c.UserStore.HTTP.Good }),

@@ -33,7 +33,7 @@ func TestRevoked(t *testing.T) {
 	t.Cleanup(func() { store.CloseClientConnections(); store.Close() })
 	path := filepath.Join(t.TempDir(), "pets.mgw")
 	dev := newSigner(t)
-	put(t, path, project("pets", echo(t, "up").URL, dev.jwk))
+	put(t, path, keyProject(echo(t, "up").URL, dev.jwk))
 	const p = "tokenRevocationConfig."
 	g := start(t, gateway.Options{Artifact: path, Conf: conf.Options{Set: local(p+"persistent.enablePersistentStorageRetrieval=true",
 		p+"persistent.hostname="+store.URL, p+"persistent.username=root", p+"persistent.password=root",
@@ -42,6 +42,9 @@ func TestRevoked(t *testing.T) {
 	g.untilServed("http://"+g.at.Admin+"/ready", `"status": "ready"[^$]*STOMP on 127.0.0.1:1 \(realtime\): [^$]*"entries": 1,[^$]*"kind": "realtime"[^$]*"connected": false[^$]*"kind": "persistent"[^$]*"connected": true`)
 	g.expect("http://"+g.at.HTTP+"/v1/pet", 401, `^{"fault":{"code":900901, "message":"Invalid Credentials", "description":"Invalid Credentials. Make sure you have given the correct access token"}}$`,
 		"Authorization", "Bearer "+dev.token(t, ""))
+	// The name is a name of API keys as well.
+	g.expect("http://"+g.at.HTTP+"/v1/header", 401, notGood, "api_key", dev.apiKey(t, "", map[string]any{"jti": "1"}))
+	g.expect("http://"+g.at.HTTP+"/v1/header", 200, "up", "api_key", dev.apiKey(t, "", map[string]any{"jti": "2"}))
 	g.untilLogged(`level=INFO msg="\[EtcdUtil\] \[-\] One time ETCD revoked token retriever task initiated"`)
 }
 

@@ -65,7 +65,7 @@ func storeUsers(s *conf.UserStore, trusted *x509.CertPool) (_ *userstore.Users, 
 	switch {
 	case len(s.LDAP.URLs) > 0:
 		d := &s.LDAP
-		o = remember(userstore.Options{Timeout: d.Timeout, Good: d.Good})
+		o = remember(userstore.Options{Timeout: d.Timeout, Good: d.Good, Scopes: d.Scopes})
 		roots, err := rootsOf(d.AuthoritiesFile, trusted)
 		if err != nil {
 			return nil, fmt.Errorf("userStore.ldap.authoritiesFile: %w", err)
@@ -79,7 +79,7 @@ func storeUsers(s *conf.UserStore, trusted *x509.CertPool) (_ *userstore.Users, 
 		}
 	case len(s.HTTP.URLs) > 0:
 		h := &s.HTTP
-		o = remember(userstore.Options{Timeout: h.Timeout, Good: h.Good})
+		o = remember(userstore.Options{Timeout: h.Timeout, Good: h.Good, Scopes: h.Scopes})
 		roots, err := rootsOf(h.AuthoritiesFile, trusted)
 		if err != nil {
 			return nil, fmt.Errorf("userStore.http.authoritiesFile: %w", err)

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -20,16 +21,20 @@ import (
 	"github.com/microgw/microgw/schema/artifactpb"
 )
 
-// Users of the conf file come first, and are nobody else; all others are those
-// of the user store. What the store cannot say is 503.
-func TestUserStore(t *testing.T) {
-	backend := teller(t)
-	a := project("users", backend.URL, nil)
+// passwordProject wants a name and a password for /v1/pet.
+func passwordProject(upstream string) *artifactpb.Artifact {
+	a := project("users", upstream, nil)
 	a.SecuritySchemes = []*artifactpb.SecurityScheme{{Kind: &artifactpb.SecurityScheme_Basic{Basic: &artifactpb.BasicScheme{}}}}
 	a.RequiredFeatures = []artifactpb.Feature{artifactpb.Feature_FEATURE_SECURITY_ALTERNATIVES}
 	a.Apis[0].Operations[1].Stages[0].Kind = &artifactpb.Stage_Authn{Authn: &artifactpb.AuthnStage{Alternatives: true}}
+	return a
+}
+
+// Users of the conf file come first, and are nobody else; all others are those
+// of the user store. What the store cannot say is 503.
+func TestUserStore(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "users.mgw")
-	put(t, path, a)
+	put(t, path, passwordProject(teller(t).URL))
 
 	var asked, status atomic.Int32
 	status.Store(200)
@@ -89,6 +94,47 @@ func TestUserStore(t *testing.T) {
 			t.Errorf("a log has %q", secret)
 		}
 	}
+}
+
+// A directory that knows ada; real ones are asked in userstore/ldap.
+func TestDirectory(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer c.Close()
+				b := make([]byte, 4096)
+				n, err := c.Read(b)
+				if err != nil {
+					return
+				}
+				// A BindResponse (RFC 4511, section 4.2.2): success or invalidCredentials.
+				code := byte(49)
+				if strings.Contains(string(b[:n]), "uid=ada,ou=people") && strings.Contains(string(b[:n]), "lovelace") {
+					code = 0
+				}
+				_, _ = c.Write([]byte{0x30, 12, 0x02, 1, 1, 0x61, 7, 0x0a, 1, code, 0x04, 0, 0x04, 0})
+				_, _ = io.Copy(io.Discard, c)
+			}()
+		}
+	}()
+	path := filepath.Join(t.TempDir(), "users.mgw")
+	put(t, path, passwordProject(teller(t).URL))
+	g := start(t, gateway.Options{Artifact: path, Conf: conf.Options{Path: os.DevNull, Set: local(
+		"userStore.ldap.urls=ldap://"+l.Addr().String(), "userStore.ldap.userDN=uid={user},ou=people", "userStore.ldap.cacheTime=0s")}})
+	for password, code := range map[string]int{"lovelace": 200, "wrong": 401, "": 401} {
+		g.expect("http://"+g.at.HTTP+"/v1/pet", code, "", "Authorization", "Basic "+base64.StdEncoding.EncodeToString([]byte("Ada:"+password)))
+	}
+	l.Close()
+	g.expect("http://"+g.at.HTTP+"/v1/pet", 503, `"code":900900`, "Authorization", "Basic "+base64.StdEncoding.EncodeToString([]byte("ada:lovelace")))
 }
 
 // What is wrong with a store ends the start.

@@ -22,6 +22,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -43,6 +44,7 @@ type Options struct {
 	Timeout time.Duration // of one question, waiting included; 3 s
 	Good    time.Duration // how long a good pair is remembered; negative: not at all; 1 min
 	AtOnce  int           // questions; 32
+	Scopes  []string      // that all users have
 }
 
 // maxGood bounds what is remembered.
@@ -89,6 +91,7 @@ func New(s Store, o Options) (*Users, error) {
 	if o.AtOnce <= 0 {
 		o.AtOnce = 32
 	}
+	o.Scopes = slices.Clone(o.Scopes)
 	u := &Users{store: s, o: o, slots: make(chan struct{}, o.AtOnce), good: map[pair]remembered{}, under: map[pair]*question{}}
 	if _, err := rand.Read(u.key[:]); err != nil {
 		return nil, err
@@ -169,7 +172,7 @@ func (u *Users) ask(name, password string) (_ *exchange.Principal, err error) {
 	case user == "":
 		return nil, errors.New("user store: a user without a name")
 	}
-	return &exchange.Principal{Scheme: "basic", Subject: user, Username: user, KeyType: "PRODUCTION"}, nil
+	return &exchange.Principal{Scheme: "basic", Subject: user, Username: user, KeyType: "PRODUCTION", Scopes: u.o.Scopes}, nil
 }
 
 // remember keeps a good pair. mu must be held.

@@ -53,12 +53,12 @@ func users(t *testing.T, f *fake, o userstore.Options) *userstore.Users {
 func TestRemembers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &fake{}
-		u := users(t, f, userstore.Options{})
+		u := users(t, f, userstore.Options{Scopes: []string{"read"}})
 		check := func(name, password string, good bool, asked int32) {
 			t.Helper()
 			p, err := u.Check([]byte(name), []byte(password))
 			switch {
-			case good && (err != nil || p.Username != "ada" || p.Subject != "ada" || p.Scheme != "basic" || p.KeyType != "PRODUCTION"):
+			case good && (err != nil || p.Username != "ada" || p.Subject != "ada" || p.Scheme != "basic" || p.KeyType != "PRODUCTION" || !p.HasScope("read") || p.HasScope("write")):
 				t.Errorf("%s:%s: %v, %v", name, password, p, err)
 			case !good && (!errors.Is(err, basic.ErrRefused) || p != nil):
 				t.Errorf("%s:%s: %v, %v", name, password, p, err)
