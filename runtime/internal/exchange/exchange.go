@@ -100,6 +100,10 @@ type Principal struct {
 	// it. The error is a *fault.Fault.
 	Allows func(*Exchange) error
 
+	// Bound credentials are good with one client certificate only, which Allows
+	// has looked at.
+	Bound bool
+
 	// What the credentials say of the client application and of the APIs that it
 	// is subscribed to; zero values: nothing.
 	Application   Application

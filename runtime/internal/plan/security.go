@@ -145,6 +145,7 @@ func (b *builder) bearer(header string) *jwt.Bearer {
 	return shared(b, bearerIn{header}, func() *jwt.Bearer {
 		t := b.o.Verifier.Bearer(header, b.o.RemoveAuthHeader)
 		t.Accept(b.o.Cookie)
+		t.Withdrawn(b.o.Certificates.Revoked)
 		return t
 	})
 }

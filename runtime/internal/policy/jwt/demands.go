@@ -2,6 +2,7 @@ package jwt
 
 import (
 	"crypto/sha256"
+	"crypto/x509"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -100,6 +101,26 @@ func (t *thumbprint) allows() func(*exchange.Exchange) error {
 		}
 		return nil
 	}
+}
+
+// Withdrawn tells b which client certificates have been revoked, by their chains,
+// since a connection outlives the handshake that looked at them. It is called
+// before b is used.
+func (b *Bearer) Withdrawn(revoked func(chain []*x509.Certificate) bool) { b.withdrawn = revoked }
+
+var errRevokedCertificate = fault.InvalidCredentials.Becausef("token is bound to a client certificate that is revoked")
+
+// revoked reports whether the connection's certificate is; x has one.
+func (b *Bearer) revoked(x *exchange.Exchange) bool {
+	if b.withdrawn == nil || x.TLS == nil {
+		return false
+	}
+	for _, chain := range x.TLS.VerifiedChains {
+		if !b.withdrawn(chain) {
+			return false
+		}
+	}
+	return len(x.TLS.VerifiedChains) > 0
 }
 
 // restrict adds to what p is restricted by.

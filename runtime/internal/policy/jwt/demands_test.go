@@ -229,6 +229,30 @@ func TestBoundTokens(t *testing.T) {
 	refused(t, "thumbprint twice", err, fault.InvalidCredentials, "twice")
 }
 
+// A connection that was open when its certificate was revoked is of no use to a
+// bound token any more; others do not mind.
+func TestBoundToRevoked(t *testing.T) {
+	c := newClock()
+	mine := &x509.Certificate{Raw: []byte("mine")}
+	sum := sha256.Sum256(mine.Raw)
+	b := newVerifier(t, c, nil).Bearer("Authorization", true)
+	gone := false
+	b.Withdrawn(func(chain []*x509.Certificate) bool { return gone && chain[0] == mine })
+	bound := sign(keyA(), "RS256", nil, c.claims(map[string]any{"cnf": map[string]any{"x5t#S256": b64(sum[:])}}))
+	unbound := sign(keyA(), "RS256", nil, c.claims(nil))
+	for _, gone = range []bool{false, true} {
+		for name, token := range map[string]string{"bound": bound, "unbound": unbound} {
+			x := bearer(token)
+			x.TLS = &tls.ConnectionState{PeerCertificates: []*x509.Certificate{mine}, VerifiedChains: [][]*x509.Certificate{{mine}}}
+			if err := b.Request(x); gone && name == "bound" {
+				refused(t, name, err, fault.InvalidCredentials, "is revoked")
+			} else if err != nil {
+				t.Errorf("%s, revoked %v: %v", name, gone, err)
+			}
+		}
+	}
+}
+
 // A token may be bound and for some APIs: both is judged.
 func TestBoundAndSubscribed(t *testing.T) {
 	c := newClock()

@@ -24,6 +24,7 @@ package jwt
 
 import (
 	"bytes"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"math"
@@ -126,7 +127,8 @@ type Bearer struct {
 	v                          *Verifier
 	in                         *exchange.Credentials
 	remove                     bool
-	cookie                     *Cookie // nil: none
+	cookie                     *Cookie                        // nil: none
+	withdrawn                  func([]*x509.Certificate) bool // nil: no certificate is
 	missing, repeated, refused *fault.Fault
 }
 
@@ -186,6 +188,9 @@ func (b *Bearer) Prove(x *exchange.Exchange) (*exchange.Principal, error) {
 	if err == nil && p.Allows != nil {
 		if err := p.Allows(x); err != nil {
 			return nil, err
+		}
+		if p.Bound && b.revoked(x) {
+			return nil, errRevokedCertificate
 		}
 	}
 	if err != nil && b.v.too && unverified(err) {
@@ -361,6 +366,7 @@ func (v *Verifier) verify(token []byte, now int64) (*verified, error) {
 		}
 	}
 	restrict(&e.principal, cnf.allows())
+	e.principal.Bound = cnf != nil
 	restrict(&e.principal, is.Demands.Subscriptions.allows(&e.principal))
 	if v.revoked != nil {
 		e.names = namesOf(v.revoked, token, t, e.principal.TokenID)
