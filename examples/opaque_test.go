@@ -1,6 +1,12 @@
 package examples
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/pem"
 	"net/http"
 	"net/url"
 	"os"
@@ -56,6 +62,8 @@ tokenCacheExpiryTime = 3000
 	if got := call(t, "GET", pet, "of-nobody", ""); got.status != 503 || got.header.Get("Retry-After") == "" || !strings.Contains(got.body, "900900") {
 		t.Fatalf("provider absent: got %d %s", got.status, got.body)
 	}
+	keyFile, jwk := clientKey(t, dir)
+	t.Setenv("CLIENT_JWK", jwk)
 	idp := provider(idpPort)
 	first := opaque("read:pets")
 	gw.await("acceptance of a token after the provider came up", func() bool { return status(first) == 200 })
@@ -64,6 +72,18 @@ tokenCacheExpiryTime = 3000
 	}
 	if got := call(t, "GET", pet, "of-nobody", ""); got.status != 401 || !strings.Contains(got.body, "900901") {
 		t.Errorf("of nobody: got %d %s", got.status, got.body)
+	}
+	// A gateway that proves who it is with a key instead of a secret.
+	keyPort := port(t)
+	start(t, dir, "runtime", append(local(keyPort), "--artifact", "petstore/target/petstore.mgw", "--conf", conf,
+		"-e", "introspection.authMethod=private_key_jwt", "-e", "introspection.clientId=gateway-with-key", "-e", "introspection.keyFile="+keyFile,
+		"-e", "petstore_prod_endpoint_0=http://127.0.0.1:"+mockPort+"/v2")...).listening(keyPort)
+	byKey := "http://127.0.0.1:" + keyPort + "/petstore/v1/pet/42"
+	if got := call(t, "GET", byKey, opaque("read:pets"), ""); got.status != 200 {
+		t.Errorf("by private_key_jwt: got %d %s", got.status, got.body)
+	}
+	if got := call(t, "GET", byKey, "of-nobody", ""); got.status != 401 {
+		t.Errorf("by private_key_jwt, of nobody: got %d %s", got.status, got.body)
 	}
 	// The provider does not introspect signed tokens, and is not asked to.
 	if got := call(t, "GET", pet, token(t, issuer, "read:pets"), ""); got.status != 401 {
@@ -107,4 +127,25 @@ tokenCacheExpiryTime = 3000
 			t.Errorf("%s is in the log", name)
 		}
 	}
+}
+
+// clientKey writes a private key and returns its file and the public half as a
+// JWK.
+func clientKey(t *testing.T, dir string) (file, jwk string) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	point, err := key.PublicKey.Bytes()
+	if err != nil {
+		t.Fatal(err)
+	}
+	b64 := base64.RawURLEncoding.EncodeToString
+	return write(t, dir, "client.pem", string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))),
+		`{"kty":"EC","crv":"P-256","alg":"ES256","use":"sig","x":"` + b64(point[1:33]) + `","y":"` + b64(point[33:]) + `"}`
 }

@@ -5,7 +5,8 @@
 //   POST /token      client app1, secret app1secret; resource=urn:opaque for an
 //                    opaque token
 //   POST /token/introspection, /token/revocation
-//                    client gateway, secret gatewaysecret
+//                    client gateway, secret gatewaysecret; or gateway-with-key
+//                    by the key that CLIENT_JWK is the public half of
 //   POST /rotate     a new signing key; the old one stays, unless x-drop-old
 import http from 'node:http';
 import { Provider } from 'oidc-provider';
@@ -33,7 +34,11 @@ function build() {
     }, {
       client_id: 'gateway', client_secret: 'gatewaysecret',
       grant_types: [], redirect_uris: [], response_types: [],
-    }],
+    }, ...(process.env.CLIENT_JWK ? [{
+      client_id: 'gateway-with-key', token_endpoint_auth_method: 'private_key_jwt',
+      jwks: { keys: [JSON.parse(process.env.CLIENT_JWK)] },
+      grant_types: [], redirect_uris: [], response_types: [],
+    }] : [])],
     ttl: { ClientCredentials: 300 },
     features: {
       devInteractions: { enabled: false },
