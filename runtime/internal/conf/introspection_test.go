@@ -58,6 +58,9 @@ func TestKeyManager(t *testing.T) {
 		}
 	}
 	for want, set := range map[string][]string{
+		"runtime: -e: listenerConfig.tokenListenerPort: listenerConfig.httpsPort and listenerConfig.tokenListenerPort are both 9095":          {"keyManager.serverUrl=https://km", "listenerConfig.tokenListenerPort=9095"},
+		"runtime: -e: listenerConfig.httpPort: listenerConfig.httpPort and listenerConfig.tokenListenerPort are both 9096":                    {"keyManager.serverUrl=https://km", "listenerConfig.httpPort=9096"},
+		"runtime: -e: admin.address: admin.address and listenerConfig.tokenListenerPort are both port 9096":                                   {"keyManager.serverUrl=https://km", "admin.address=:9096"},
 		"runtime: -e: keyManager.enabled: needs keyManager.serverUrl":                                                                         {"keyManager.enabled=true"},
 		"runtime: -e: keyManager.serverUrl: a query has no place in it":                                                                       {"keyManager.serverUrl=https://km/?x"},
 		"runtime: -e: keyManager.tokenContext: \"../x\" is not a path such as oauth2":                                                         {"keyManager.tokenContext=../x"},
@@ -67,6 +70,11 @@ func TestKeyManager(t *testing.T) {
 			t.Errorf("%q: got %v, want %s", set, err, want)
 		}
 	}
+}
+
+// A port that is not opened is nobody's.
+func TestTokenPortUnused(t *testing.T) {
+	mustLoad(t, conf.Options{Set: []string{"admin.address=:9096", "listenerConfig.httpPort=9097", "listenerConfig.tokenListenerPort=9097"}})
 }
 
 // A gateway that somebody has told whom to ask about tokens does not take those

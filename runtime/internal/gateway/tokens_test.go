@@ -234,6 +234,15 @@ func TestTokenPort(t *testing.T) {
 	g.expect("https://"+g.at.Tokens+"/token", 200, "^km /oauth2/token$")
 	g.untilLogged(`token listener is active on port \d+`)
 
+	told := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, r.Header["Client-Cert"]) }))
+	defer told.Close()
+	g = run("keyManager.serverUrl="+told.URL, "mutualSSLConfig.sslVerifyClient=optional", "mutualSSLConfig.authoritiesFile="+ca.file("ca.pem"), "mutualSSLConfig.upstreamHeader=Client-Cert")
+	g.expect("https://"+g.at.Tokens+"/token", 200, `^\[\]$`, "Client-Cert", ":AAAA:")
+	g.expect("https://"+g.at.HTTPS+"/token", 200, `^\[\]$`, "client-cert", ":AAAA:")
+	if _, got := ask(caller(ca.client("somebody")), "https://"+g.at.HTTPS+"/token", "Client-Cert", ":AAAA:"); !strings.HasPrefix(got, "[:MII") {
+		t.Errorf("the connection's certificate: got %s", got)
+	}
+
 	g = start(t, gateway.Options{Artifact: path, Conf: conf.Options{Path: os.DevNull, Set: local("keyManager.serverUrl="+up.URL, "listenerConfig.tokenListenerPort=-1")}})
 	if g.at.Tokens != "" {
 		t.Error("a token port that is off")

@@ -193,6 +193,19 @@ func (c *credentials) authenticate(ctx context.Context, _ url.Values, h http.Hea
 	return nil
 }
 
+// again asks once more with a new token if the server refuses the one there is,
+// which it may have taken back.
+func again(a Auth, ask func() (*answer, error)) (*answer, error) {
+	found, err := ask()
+	if c, ok := a.(*credentials); ok && errors.Is(err, errCredentials) {
+		c.mu.Lock()
+		c.token = ""
+		c.mu.Unlock()
+		return ask()
+	}
+	return found, err
+}
+
 // fetch needs mu.
 func (c *credentials) fetch(ctx context.Context, now time.Time) error {
 	form := url.Values{"grant_type": {"client_credentials"}}

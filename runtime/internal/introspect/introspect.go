@@ -409,11 +409,13 @@ func (c *circuit) worked() bool {
 	return again
 }
 
+var errCredentials = errors.New("the server refuses the gateway's own credentials")
+
 // statusError is an answer that is none.
 func statusError(r *http.Response) error {
 	switch r.StatusCode {
 	case http.StatusUnauthorized, http.StatusForbidden:
-		return fmt.Errorf("the server refuses the gateway's own credentials (status %d)", r.StatusCode)
+		return fmt.Errorf("%w (status %d)", errCredentials, r.StatusCode)
 	}
 	return fmt.Errorf("the server answered with status %d", r.StatusCode)
 }

@@ -505,7 +505,8 @@ func FuzzAnswer(f *testing.F) {
 // The gateway's own token is fetched once for as long as it lasts, and by those
 // who need it at the same time together.
 func TestClientCredentials(t *testing.T) {
-	var fetched atomic.Int64
+	var fetched, wanted atomic.Int64
+	wanted.Store(1)
 	idp := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case "/token":
@@ -513,10 +514,11 @@ func TestClientCredentials(t *testing.T) {
 			if r.FormValue("grant_type") != "client_credentials" || r.FormValue("scope") != "a b" || r.FormValue("client_id") != "gw" || r.FormValue("client_secret") != "s" {
 				t.Errorf("%v", r.Form)
 			}
-			says(`{"access_token":"own","token_type":"Bearer","expires_in":3600}`)(w, r)
+			says(fmt.Sprintf(`{"access_token":"own-%d","token_type":"Bearer","expires_in":3600}`, fetched.Load()))(w, r)
 		default:
-			if r.Header.Get("Authorization") != "Bearer own" {
-				t.Errorf("%v", r.Header)
+			if r.Header.Get("Authorization") != fmt.Sprint("Bearer own-", wanted.Load()) {
+				w.WriteHeader(401)
+				return
 			}
 			says(`{"active":true}`)(w, r)
 		}
@@ -542,5 +544,15 @@ func TestClientCredentials(t *testing.T) {
 	wg.Wait()
 	if n := fetched.Load(); n != 1 {
 		t.Errorf("fetched %d times", n)
+	}
+	// The server takes it back.
+	wanted.Store(2)
+	if _, err := in.Judge(&exchange.Exchange{}, []byte("later"), noon); err != nil || fetched.Load() != 2 {
+		t.Errorf("taken back: %v, fetched %d times", err, fetched.Load())
+	}
+	// It does not like any.
+	wanted.Store(7)
+	if _, err := in.Judge(&exchange.Exchange{}, []byte("much-later"), noon); code(err) != 503 || fetched.Load() != 3 {
+		t.Errorf("refused: %v, fetched %d times", err, fetched.Load())
 	}
 }

@@ -46,7 +46,9 @@ func NewKeyValidation(k KeyManager, o Options) (*Introspector, error) {
 	in.perOperation = true
 	client := newClient(t)
 	k.URL = strings.TrimSuffix(k.URL, "/") + "/services/APIKeyValidationService"
-	in.ask = func(ctx context.Context, q question) (*answer, error) { return k.ask(ctx, client, q) }
+	in.ask = func(ctx context.Context, q question) (*answer, error) {
+		return again(k.Auth, func() (*answer, error) { return k.ask(ctx, client, q) })
+	}
 	return in, nil
 }
 

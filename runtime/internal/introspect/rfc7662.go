@@ -55,7 +55,9 @@ func New(s Server, o Options) (*Introspector, error) {
 	in := newIntrospector(o, t)
 	client := newClient(t)
 	s.Audience = slices.Clone(s.Audience)
-	in.ask = func(ctx context.Context, q question) (*answer, error) { return s.ask(ctx, client, q) }
+	in.ask = func(ctx context.Context, q question) (*answer, error) {
+		return again(s.Auth, func() (*answer, error) { return s.ask(ctx, client, q) })
+	}
 	return in, nil
 }
 
