@@ -308,6 +308,8 @@ func mistakes() []mistake {
 			want: "runtime: micro-gw.conf:2:1: tokenRevocationConfig.persistent.enablePersistentStorageRetrieval: needs tokenRevocationConfig.persistent.endpointURL, since the type is \"default\""},
 		{name: "revocation from a strange etcd", file: "[tokenRevocationConfig.persistent]\nhostname = \"ftp://x\"\n",
 			want: "runtime: micro-gw.conf:2:1: tokenRevocationConfig.persistent.hostname: \"ftp://x\" is not a URL of etcd, such as https://localhost:2379/v2/keys/jti/"},
+		{name: "revocation from an etcd with a password in its URL", file: "[tokenRevocationConfig.persistent]\nhostname = \"http://root:hunter2@localhost:2379/\"\n",
+			want: "runtime: micro-gw.conf:2:1: tokenRevocationConfig.persistent.hostname: credentials in the URL are not supported"},
 		{name: "revocation on a pattern of topics", file: "[tokenRevocationConfig.realtime]\njmsConnectionTopic = \"token.*\"\n",
 			want: "runtime: micro-gw.conf:2:1: tokenRevocationConfig.realtime.jmsConnectionTopic: \"token.*\" is not a topic"},
 		{name: "subscription as text", file: issuer + "audience = \"a\"\njwksURL = \"https://i/k\"\nvalidateSubscription = \"yes\"\n",

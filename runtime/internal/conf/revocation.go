@@ -55,6 +55,9 @@ var (
 		return ""
 	}, textShape(topicPattern)}
 	isEtcd = rule{func(s string) string {
+		if strings.Contains(s, "@") {
+			return "credentials in the URL are not supported" // nor quoted
+		}
 		if !etcds.MatchString(s) {
 			return fmt.Sprintf("%.200q is not a URL of etcd, such as https://localhost:2379/v2/keys/jti/", s)
 		}

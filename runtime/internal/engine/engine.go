@@ -39,8 +39,9 @@ type Options struct {
 
 // An Engine serves exchanges by the current table.
 type Engine struct {
-	o     Options
-	table atomic.Pointer[Table]
+	o        Options
+	table    atomic.Pointer[Table]
+	refusals refusals
 }
 
 // New returns an engine without routes.
@@ -49,6 +50,7 @@ func New(o Options) *Engine {
 	if e.o.Log == nil {
 		e.o.Log = slog.New(slog.DiscardHandler)
 	}
+	e.refusals.log = e.o.Log
 	e.table.Store(&Table{root: &base{}})
 	return e
 }
@@ -71,12 +73,12 @@ func (e *Engine) Serve(x *exchange.Exchange, w http1.Responder) {
 		}
 	}
 	if err != nil {
-		e.fail(x, err)
+		e.fail(x, route, err)
 	}
 	for passed--; passed >= 0; passed-- {
 		if respond := route.Stages[passed].Response; respond != nil {
 			if err := respond(x); err != nil {
-				e.fail(x, err)
+				e.fail(x, route, err)
 			}
 		}
 	}
@@ -177,11 +179,14 @@ func destination(route *Route, p *exchange.Principal) (Forwarder, error) {
 }
 
 // fail makes err the answer.
-func (e *Engine) fail(x *exchange.Exchange, err error) {
+func (e *Engine) fail(x *exchange.Exchange, route *Route, err error) {
 	var f *fault.Fault
 	if !errors.As(err, &f) {
 		e.o.Log.Error("stage returned an error that is no fault", "err", err)
 		f = fault.Internal.Because(err)
+	}
+	if route != nil {
+		e.refusals.tell(x, route, f)
 	}
 	x.Fail(f)
 }
