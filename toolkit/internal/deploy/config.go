@@ -560,7 +560,7 @@ func (p *parser) services(t *table) {
 		case !on:
 			continue
 		case s.ports == nil:
-			t.warnf("enable", "clients ask the issuer of tokens itself", "there are no token services in this gateway, and no port %d; no service is made", portToken)
+			t.warnf("enable", "clients reach /token and its like by the HTTPS port", "no service of its own is made for the token port %d", portToken)
 			continue
 		case port != 0:
 			svc.Ports[0].port = port
