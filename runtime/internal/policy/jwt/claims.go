@@ -88,6 +88,9 @@ func checkRenamed(names map[string]string) error {
 // rename gives the claims the names that are known here, and returns the payload
 // that has them.
 func (c *claims) rename(names map[string]string, payload []byte) []byte {
+	if len(names) == 0 {
+		return payload
+	}
 	taken := map[string]bool{}
 	for _, m := range c.members {
 		if to, ok := names[string(m.name)]; ok {
