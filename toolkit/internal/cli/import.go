@@ -186,7 +186,7 @@ func (a *app) imported(dir, rest string, format output, res importer.Result, err
 	} else {
 		a.err.diagnostics(list, "import")
 		for _, api := range res.APIs {
-			fmt.Fprintf(a.out, "%s %s: %s (%s)\n", visible(api.Name), visible(api.Version), api.ID, api.State)
+			fmt.Fprintf(a.out, "%s %s: %s (%s)\n", diag.Printable(api.Name), diag.Printable(api.Version), api.ID, api.State)
 		}
 	}
 	if len(res.APIs) == 0 {
@@ -196,16 +196,6 @@ func (a *app) imported(dir, rest string, format output, res importer.Result, err
 		fmt.Fprintf(a.out, "%s in %s\nnext: micro-gw build %s\n", count(len(res.APIs), "API", "APIs"), filepath.ToSlash(filepath.Join(dir, importer.Folder)), filepath.Clean(dir))
 	}
 	return nil
-}
-
-// visible keeps a name from elsewhere on its line.
-func visible(s string) string {
-	return strings.Map(func(r rune) rune {
-		if diag.Unprintable(r) {
-			return '\ufffd'
-		}
-		return r
-	}, s)
 }
 
 func (a *app) importFailure(ctx context.Context, err error) error {
@@ -372,7 +362,7 @@ func (a *app) password(p prompter, f *importFlags, given func(string) bool, user
 		return env, nil
 	}
 	for range 2 {
-		answer, err := p.secret(fmt.Sprintf("Password of %s: ", visible(user)), "password", "MICRO_GW_PASSWORD, --password-file or -p")
+		answer, err := p.secret(fmt.Sprintf("Password of %s: ", diag.Printable(user)), "password", "MICRO_GW_PASSWORD, --password-file or -p")
 		if err != nil || answer != "" {
 			return answer, err
 		}

@@ -353,7 +353,7 @@ func (v view) write(w io.Writer) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	row := func(cells ...string) {
 		for i, c := range cells {
-			cells[i] = clean(c)
+			cells[i] = diag.Printable(c)
 		}
 		fmt.Fprintln(t, strings.TrimRight(strings.Join(cells, "\t"), "\t"))
 	}
@@ -413,14 +413,4 @@ func endpointNumbers(op operationView) string {
 		return fmt.Sprintf("sandbox %d", op.Sandbox)
 	}
 	return fmt.Sprintf("%d, sandbox %d", op.Production, op.Sandbox)
-}
-
-// clean keeps a text from a definition from steering the terminal or the table.
-func clean(s string) string {
-	return strings.Map(func(r rune) rune {
-		if diag.Unprintable(r) {
-			return '\ufffd'
-		}
-		return r
-	}, s)
 }

@@ -140,9 +140,9 @@ func (a *app) lint(ctx context.Context, opts build.Options, format string, level
 		err = lint.GitHub(a.out, findings, repositoryPath(opts.Dir))
 	default:
 		for _, l := range lint.Lines(findings, all) {
-			fmt.Fprintf(a.out, "lint: %s\n", clean(l.Text))
+			fmt.Fprintf(a.out, "lint: %s\n", diag.Printable(l.Text))
 			if l.Hint != "" {
-				fmt.Fprintf(a.out, "\thint: %s\n", clean(l.Hint))
+				fmt.Fprintf(a.out, "\thint: %s\n", diag.Printable(l.Hint))
 			}
 		}
 		fmt.Fprintf(a.out, "%s: %s, %s, %d advice\n", say.Project,

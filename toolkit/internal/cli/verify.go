@@ -11,6 +11,7 @@ import (
 
 	"github.com/microgw/microgw/pkg/artifact"
 	"github.com/microgw/microgw/pkg/signing"
+	"github.com/microgw/microgw/toolkit/internal/diag"
 )
 
 const verifyLong = `Check that an artifact is whole and signed, and say by whom. With --key it must
@@ -144,7 +145,7 @@ func verify(path string, files []string) (verified, error) {
 
 func (v verified) write(a *app) error {
 	t := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)
-	row := func(name, text string) { fmt.Fprintf(t, "%s\t%s\n", name, clean(text)) }
+	row := func(name, text string) { fmt.Fprintf(t, "%s\t%s\n", name, diag.Printable(text)) }
 	row("artifact", v.File)
 	row("project", v.Project)
 	row("digest", v.Digest)

@@ -195,18 +195,18 @@ func (l *List) Sort() {
 func (l List) WriteText(w io.Writer, command string) error {
 	var b strings.Builder
 	for _, d := range l.Fold() {
-		fmt.Fprintf(&b, "%s: %s\n", command, printable(d.String()))
+		fmt.Fprintf(&b, "%s: %s\n", command, Printable(d.String()))
 		if d.Hint != "" {
-			fmt.Fprintf(&b, "\thint: %s\n", printable(d.Hint))
+			fmt.Fprintf(&b, "\thint: %s\n", Printable(d.Hint))
 		}
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
 }
 
-// printable keeps a diagnostic on its line, and its text from steering the
-// author's terminal: names in it come from files.
-func printable(s string) string {
+// Printable keeps a text on its line, and from steering the terminal: names in it
+// come from files, or from somebody else's server.
+func Printable(s string) string {
 	return strings.Map(func(r rune) rune {
 		if Unprintable(r) {
 			return '\ufffd'

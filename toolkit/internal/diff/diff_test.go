@@ -512,3 +512,19 @@ func TestMarkdownIsBounded(t *testing.T) {
 		t.Errorf("%.500s", s)
 	}
 }
+
+// What a definition says stays on its line: it must not look like another result.
+func TestTextStaysOnItsLine(t *testing.T) {
+	r := diff.Report{
+		APIs:    []diff.Match{{Old: "A\nno changes", New: "A\nno changes"}},
+		Changes: []diff.Change{{API: "/a\n/b", What: "x", Code: "y", Before: "1\n2\t3", After: "\x1b[31m"}},
+	}
+	var b strings.Builder
+	if err := r.WriteText(&b); err != nil {
+		t.Fatal(err)
+	}
+	const want = "API A\ufffdno changes\n\nbreaking: /a\ufffd/b: x [y]\n\t1\ufffd2\ufffd3 -> \ufffd[31m\n\n1 change: 0 breaking, 0 warnings, 0 notes\n"
+	if b.String() != want {
+		t.Errorf("got  %q\nwant %q", b.String(), want)
+	}
+}

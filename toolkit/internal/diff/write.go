@@ -65,57 +65,41 @@ func (r *Report) Summary() string {
 //		10 -> 5
 func (r *Report) WriteText(w io.Writer) error {
 	var b strings.Builder
+	line := func(format string, a ...any) { b.WriteString(diag.Printable(fmt.Sprintf(format, a...)) + "\n") }
 	for _, m := range r.APIs {
 		switch {
 		case m.Old == "":
-			fmt.Fprintf(&b, "API %s: new\n", m.New)
+			line("API %s: new", m.New)
 		case m.New == "":
-			fmt.Fprintf(&b, "API %s: gone\n", m.Old)
+			line("API %s: gone", m.Old)
 		case m.Old == m.New:
-			fmt.Fprintf(&b, "API %s\n", m.New)
+			line("API %s", m.New)
 		default:
-			fmt.Fprintf(&b, "API %s, before %s (matched by %s)\n", m.New, m.Old, m.By)
+			line("API %s, before %s (matched by %s)", m.New, m.Old, m.By)
 		}
 	}
 	for i, c := range r.Changes {
 		if i == 0 {
 			b.WriteByte('\n')
 		}
-		fmt.Fprintf(&b, "%s: ", c.Severity)
+		head := c.Severity.String()
 		for _, part := range []string{c.at(), c.API, c.where(), c.Place} {
 			if part != "" {
-				fmt.Fprintf(&b, "%s: ", part)
+				head += ": " + part
 			}
 		}
-		fmt.Fprintf(&b, "%s [%s]\n", c.What, c.Code)
+		line("%s: %s [%s]", head, c.What, c.Code)
 		if change := c.fromTo(); change != "" {
-			fmt.Fprintf(&b, "\t%s\n", printable(change))
+			b.WriteByte('\t')
+			line("%s", change)
 		}
 	}
 	if len(r.Changes) > 0 {
 		b.WriteByte('\n')
 	}
-	fmt.Fprintf(&b, "%s\n", r.Summary())
-	lines := strings.Split(b.String(), "\n")
-	for i, line := range lines {
-		tab := strings.HasPrefix(line, "\t")
-		if line = printable(strings.TrimPrefix(line, "\t")); tab {
-			line = "\t" + line
-		}
-		lines[i] = line
-	}
-	_, err := io.WriteString(w, strings.Join(lines, "\n"))
+	line("%s", r.Summary())
+	_, err := io.WriteString(w, b.String())
 	return err
-}
-
-// printable keeps texts from definitions on their line.
-func printable(s string) string {
-	return strings.Map(func(r rune) rune {
-		if diag.Unprintable(r) {
-			return '\ufffd'
-		}
-		return r
-	}, s)
 }
 
 // maxMarkdown is less than GitHub takes for a comment (65,536 characters).
@@ -171,7 +155,7 @@ func (r *Report) WriteMarkdown(w io.Writer) error {
 // cannot hold is written in HTML, with every character that could be markup as
 // a reference.
 func span(s string) string {
-	s = printable(s)
+	s = diag.Printable(s)
 	switch {
 	case s == "":
 		return ""
