@@ -790,12 +790,12 @@ func disable(x *context) verdict {
 func applicationSecurity(x *context) verdict {
 	types := x.value.Get("security-types")
 	if types == nil || len(types.Items) == 0 {
-		return documented("it names no security-types")
+		return optional(x)
 	}
 	ops := x.ops
 	if x.kind == "Root" {
 		if ops = x.without(x.key, "security"); len(ops) == 0 {
-			return documented(everyOther)
+			return optional(x)
 		}
 	}
 	if len(ops) == 0 {
@@ -816,6 +816,31 @@ func applicationSecurity(x *context) verdict {
 		return refused(fmt.Sprintf("no caller gets in by %s: callers need %s", strings.Join(not, ", nor by "), x.asked(op)))
 	}
 	return enforced("callers need " + x.asked(op))
+}
+
+// optional is the verdict on whether a certificate stands in for the rest, which
+// goes its own way: an operation's security-types leave the API's word on it as
+// it is.
+func optional(x *context) verdict {
+	word := x.value.Get("optional")
+	mutual := x.root.Get("x-wso2-mutual-ssl")
+	switch {
+	case word == nil || word.Kind != tree.Bool:
+		if x.value.Get("security-types") != nil {
+			return documented(everyOther)
+		}
+		return documented("it names no security-types")
+	case mutual == nil || !strings.EqualFold(strings.TrimSpace(mutual.Text), "mandatory"):
+		return documented("without mutual TLS nothing stands in for the rest")
+	}
+	for _, op := range x.ops {
+		own := op.node.Get(x.key).Get("optional")
+		if op.pb.GetSecurity().GetDisabled() || x.kind == "Root" && own != nil && own.Kind == tree.Bool {
+			continue
+		}
+		return enforced("callers need " + x.asked(op))
+	}
+	return documented(everyOther)
 }
 
 func scopeExtension(x *context) verdict {
