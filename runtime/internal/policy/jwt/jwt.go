@@ -28,6 +28,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -93,11 +94,13 @@ type Verifier struct {
 	opaque  func(x *exchange.Exchange, token []byte, now time.Time) (*exchange.Principal, error)
 	too     bool             // opaque judges what cannot be verified
 	now     func() time.Time // nil: the request's own time, or time.Now
+	slots   chan struct{}    // of signatures that are being checked
 }
 
 // New checks the options.
 func New(o Options) (*Verifier, error) {
-	v := &Verifier{issuers: map[string]*Issuer{}, revoked: o.Revoked, opaque: o.Opaque, too: o.Opaque != nil && o.OpaqueToo, now: o.Now}
+	v := &Verifier{issuers: map[string]*Issuer{}, revoked: o.Revoked, opaque: o.Opaque, too: o.Opaque != nil && o.OpaqueToo, now: o.Now,
+		slots: make(chan struct{}, max(1, runtime.GOMAXPROCS(0)-1))}
 	for _, is := range o.Issuers {
 		switch {
 		case is.Issuer == "":
@@ -349,7 +352,7 @@ func (v *Verifier) verify(token []byte, now int64) (*verified, error) {
 	}
 	err = keys.ErrUnknownKey
 	for _, k := range list {
-		if err = t.Verify(k); err == nil {
+		if err = v.checkSignature(t, k); err == nil {
 			e.key = k
 			break
 		}
@@ -372,6 +375,14 @@ func (v *Verifier) verify(token []byte, now int64) (*verified, error) {
 		e.names = namesOf(v.revoked, token, t, e.principal.TokenID)
 	}
 	return e, nil
+}
+
+// checkSignature leaves a processor to those whose token is known: whoever sends
+// forged ones waits in line with whoever does.
+func (v *Verifier) checkSignature(t *jws.Token, k *keys.Key) error {
+	v.slots <- struct{}{}
+	defer func() { <-v.slots }()
+	return t.Verify(k)
 }
 
 // dates of a token in milliseconds since 1970. What is absent is far in the
