@@ -11,6 +11,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -20,6 +21,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/microgw/microgw/toolkit/internal/apim"
 	"github.com/microgw/microgw/toolkit/internal/compile"
@@ -252,14 +254,47 @@ func commit(ctx context.Context, dir string, items []item, res *Result) (err err
 	return swap(root, todo, gone)
 }
 
-// work is the folder in which an import is put together. It has a dot, so that
-// neither builds nor watchers look into it.
-const work = ".micro-gw-import"
+// workplace is where imports are put together, each in a folder of its own: two may
+// be at it. It has a dot, so that neither builds nor watchers look into it.
+const workplace = ".micro-gw-import"
+
+// abandoned is when a folder there is one that a killed import has left.
+const abandoned = time.Hour
+
+// openWork makes a folder for one import.
+func openWork(root *os.Root) (string, error) {
+	if old, err := fs.ReadDir(root.FS(), workplace); err == nil {
+		for _, d := range old {
+			if info, err := d.Info(); err == nil && time.Since(info.ModTime()) > abandoned {
+				_ = root.RemoveAll(workplace + "/" + d.Name()) // or the next one does
+			}
+		}
+	}
+	for try := 1; ; try++ {
+		work := workplace + "/" + rand.Text()
+		err := root.MkdirAll(work, 0o755)
+		// Another import may have removed the folder around it meanwhile.
+		if err == nil || try == 10 || !errors.Is(err, fs.ErrNotExist) {
+			return work, err
+		}
+	}
+}
+
+// closeWork removes it, and the folder around it if no other import is at work.
+func closeWork(root *os.Root, work string) error {
+	err := root.RemoveAll(work)
+	_ = root.Remove(workplace)
+	return err
+}
 
 // swap brings the files into their place, each by a rename, so that a build finds
 // the old or the new one at any time. What was done is undone if a later step
 // fails.
 func swap(root *os.Root, items []item, gone []string) (err error) {
+	work, err := openWork(root)
+	if err != nil {
+		return err
+	}
 	var undo []func() error
 	defer func() {
 		if err != nil {
@@ -267,15 +302,8 @@ func swap(root *os.Root, items []item, gone []string) (err error) {
 				err = errors.Join(err, u())
 			}
 		}
-		err = errors.Join(err, root.RemoveAll(work))
+		err = errors.Join(err, closeWork(root, work))
 	}()
-	// What a killed import has left.
-	if err := root.RemoveAll(work); err != nil {
-		return err
-	}
-	if err := root.Mkdir(work, 0o755); err != nil {
-		return err
-	}
 	for i, it := range items {
 		if err := writeFile(root, fmt.Sprintf("%s/%d", work, i), it.content); err != nil {
 			return err

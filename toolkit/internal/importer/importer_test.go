@@ -446,3 +446,30 @@ func TestUntouched(t *testing.T) {
 		t.Errorf("files became %q", after)
 	}
 }
+
+// Imports into one project at the same time do not get into each other's way.
+func TestTogether(t *testing.T) {
+	dir := project(t)
+	write(t, dir, "../a.yaml", "openapi: 3.0.3\ninfo: {title: A, version: \"1\"}\npaths: {}\n")
+	source := fetch.Source{Location: filepath.Join(dir, "../a.yaml")}
+	errs := make(chan error)
+	const imports = 8
+	for range imports {
+		go func() {
+			_, err := importer.Files(t.Context(), dir, []fetch.Source{source})
+			errs <- err
+		}()
+	}
+	for range imports {
+		if err := <-errs; err != nil {
+			t.Error(err)
+		}
+	}
+	if _, err := os.Stat(filepath.Join(dir, ".micro-gw-import")); !errors.Is(err, fs.ErrNotExist) {
+		t.Error("a working folder is left")
+	}
+	entries, err := os.ReadDir(filepath.Join(dir, importer.Folder))
+	if err != nil || len(entries) != 1 {
+		t.Errorf("%v, %v", entries, err)
+	}
+}
