@@ -323,11 +323,13 @@ func unescape(s string) string {
 	return s
 }
 
-// cutFold is strings.Cut in any letter case.
+// cutFold is strings.Cut in any case of ASCII letters. (strings.ToLower may change
+// the length of what is not ASCII, and with it the place.)
 func cutFold(s, sep string) (before, after string, ok bool) {
-	i := strings.Index(strings.ToLower(s), sep)
-	if i < 0 {
-		return s, "", false
+	for i := 0; i+len(sep) <= len(s); i++ {
+		if strings.EqualFold(s[i:i+len(sep)], sep) {
+			return s[:i], s[i+len(sep):], true
+		}
 	}
-	return s[:i], s[i+len(sep):], true
+	return s, "", false
 }

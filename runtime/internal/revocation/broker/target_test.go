@@ -81,7 +81,7 @@ func TestParse(t *testing.T) {
 
 // What comes out of any URL can be dialled, and none gives up TLS.
 func FuzzParse(f *testing.F) {
-	for _, s := range []string{"amqp://a:b@c/d?brokerlist='tcp://h:1?ssl='true';ssl://x:2'", "failover:(tcp://a:1,ssl://b)?x=y", "stomp+nio+ssl://h", "tcp://[::1]:5"} {
+	for _, s := range []string{"amqp://a:b@c/d?brokerlist='tcp://h:1?ssl='true';ssl://x:2'", "failover:(tcp://a:1,ssl://b)?x=y", "stomp+nio+ssl://h", "tcp://[::1]:5", "\xff\x7fd?brokerlist="} {
 		f.Add(activeMQ, s)
 		f.Add(wso2, s)
 	}
