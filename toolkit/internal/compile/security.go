@@ -354,6 +354,13 @@ func (a *api) fromTypes(s *spec.ApplicationSecurity, list *spec.Security) [][]re
 			}
 		}
 	}
+	if len(asked) > 0 && slices.Contains(s.Types, "api_key") {
+		severity := diag.Note
+		if len(s.Types) == 1 {
+			severity = diag.Warning
+		}
+		a.say(severity, s.At, s == a.doc.Extensions.Application, "who comes with an API key is not asked for the scopes of the security list: keys have none")
+	}
 	if len(asked) == 0 {
 		asked = [][][]string{{nil}}
 	}
