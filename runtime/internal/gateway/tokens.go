@@ -9,6 +9,7 @@ import (
 	"github.com/microgw/microgw/runtime/internal/exchange"
 	"github.com/microgw/microgw/runtime/internal/fault"
 	"github.com/microgw/microgw/runtime/internal/policy/clientcert"
+	"github.com/microgw/microgw/runtime/internal/policy/jwt"
 	"github.com/microgw/microgw/runtime/internal/upstream"
 )
 
@@ -57,6 +58,9 @@ func (g *gateway) newTokens() (*engine.Table, error) {
 	var routes []*engine.Route
 	for _, e := range tokenEndpoints {
 		stages := []engine.Stage{{Name: "token-endpoint", Request: boundTokenBody, Response: tokenFailure(e.name)}}
+		if name := g.cfg.Auth.Cookie; name != "" {
+			stages = append(stages, engine.Stage{Name: "token-cookie", Request: (&jwt.Cookie{Name: name}).Hide})
+		}
 		if h := g.cfg.Mutual.UpstreamHeader; h != "" {
 			// An upstream is told no certificate but the connection's.
 			s := &clientcert.Scheme{}

@@ -71,6 +71,10 @@ func TestTokenEndpoints(t *testing.T) {
 		if err != nil {
 			return // too long, and cut off
 		}
+		if strings.Contains(r.Header.Get("Cookie"), "token=") {
+			w.WriteHeader(418) // not for it
+			return
+		}
 		switch r.URL.Path {
 		case "/km/oauth2/authorize":
 			http.Redirect(w, r, "https://login.example/?x=1", http.StatusFound)
@@ -83,9 +87,9 @@ func TestTokenEndpoints(t *testing.T) {
 		}
 	}))
 	defer km.Close()
-	g := start(t, gateway.Options{Artifact: path, Conf: conf.Options{Path: os.DevNull, Set: local("keyManager.serverUrl="+km.URL+"/km/", "listenerConfig.tokenListenerPort=0",
+	g := start(t, gateway.Options{Artifact: path, Conf: conf.Options{Path: os.DevNull, Set: local("keyManager.serverUrl="+km.URL+"/km/", "listenerConfig.tokenListenerPort=0", "authConfig.cookie=token",
 		"accessLog.enabled=true", "accessLog.path="+access)}})
-	basic := []string{"Authorization", "Basic Y2xpZW50OnNlc2FtZQ==", "X-Any", "thing"}
+	basic := []string{"Authorization", "Basic Y2xpZW50OnNlc2FtZQ==", "X-Any", "thing", "Cookie", "a=1; token=tt"}
 	for _, base := range []string{"https://" + g.at.Tokens, "https://" + g.at.HTTPS} {
 		for _, tt := range []struct{ method, path, body, want string }{
 			{"POST", "/token", "grant_type=password&password=sesame", "POST /km/oauth2/token Basic Y2xpZW50OnNlc2FtZQ== thing grant_type=password&password=sesame"},
@@ -106,6 +110,12 @@ func TestTokenEndpoints(t *testing.T) {
 		}
 		for _, path := range []string{"/tokens", "/token/../x", "/other"} {
 			if resp, got := exchangeWith(t, "GET", base+path, ""); resp.StatusCode != 404 {
+				t.Errorf("%s: got %d %s", path, resp.StatusCode, got)
+			}
+		}
+		// A servlet container cuts parameters off, and then goes up.
+		for _, path := range []string{"/token/..;/..;/services/Version", "/token/%2e%2e;/services", "/token/..%3b/services", "/token/..%5c..%5cservices"} {
+			if resp, got := exchangeWith(t, "GET", base+path, ""); resp.StatusCode != 400 {
 				t.Errorf("%s: got %d %s", path, resp.StatusCode, got)
 			}
 		}
