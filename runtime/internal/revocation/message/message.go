@@ -197,7 +197,9 @@ func fromMembers(members map[string]any) (r Revocation, err error) {
 		}
 	}
 	if s, ok := text(found["expiryTime"]); ok && s != "" {
-		if f, ok := number(s); ok && f > 0 {
+		// A small number is no date but, say, seconds to live: the token is revoked
+		// none the less.
+		if f, ok := number(s); ok && f >= firstDate {
 			r.Expires = date(f)
 		}
 	}
@@ -209,6 +211,9 @@ func fromMembers(members map[string]any) (r Revocation, err error) {
 
 // maxSeconds is 100 years.
 const maxSeconds = 100 * 365 * 24 * 3600
+
+// firstDate is in 2001, when there were no such tokens; in seconds.
+const firstDate = 1e9
 
 func number(s string) (float64, bool) {
 	f, err := strconv.ParseFloat(strings.TrimSpace(s), 64)
