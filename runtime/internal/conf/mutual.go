@@ -45,7 +45,20 @@ func (l *loader) checkMutual() {
 			l.problem(a.at, a.written, "needs "+verify+": clients are not asked for a certificate", "")
 		}
 	}
+	const header = "mutualSSLConfig.upstreamHeader"
+	if a, ok := l.given(header); ok && m.UpstreamHeader != "" && sameField(m.UpstreamHeader, l.c.Auth.Header) && !l.broken["authConfig.authorizationHeader"] {
+		// What clients send in it is taken out before it is looked at.
+		l.problem(a.at, a.written, "is authConfig.authorizationHeader, too: nobody could send a token", "")
+	}
 	a, ok := l.given(verify)
+	if ok && m.Verify != "" && l.c.Listener.HTTPSPort == Off && !l.broken["listenerConfig.httpsPort"] {
+		const off = "listenerConfig.httpsPort is off, and there are no certificates without TLS"
+		if m.Verify == "require" {
+			l.problem(a.at, a.written, off, "")
+		} else {
+			l.warn(a.at, a.written, off)
+		}
+	}
 	if !ok || m.Verify == "" || m.AuthoritiesFile != "" || l.c.Listener.TrustStore.Path != "" || l.broken["mutualSSLConfig.authoritiesFile"] {
 		return
 	}

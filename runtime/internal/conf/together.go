@@ -263,7 +263,7 @@ func (l *loader) checkBackendJWT() {
 		l.problem(a.at, a.written, "needs a key to sign with: set jwtGeneratorConfig.privateKeyFile, or give the HTTPS port a key of its own (listenerConfig.keyStorePath, listenerConfig.certificateFile)", "")
 	}
 	for other, name := range map[string]string{"authConfig.authorizationHeader": l.c.Auth.Header, "mutualSSLConfig.upstreamHeader": l.c.Mutual.UpstreamHeader} {
-		if !l.broken[header] && !l.broken[other] && strings.EqualFold(strings.ReplaceAll(name, "_", "-"), strings.ReplaceAll(j.Header, "_", "-")) {
+		if !l.broken[header] && !l.broken[other] && sameField(name, j.Header) {
 			for _, key := range []string{header, other} {
 				if a, ok := l.given(key); ok {
 					l.problem(a.at, a.written, fmt.Sprintf("%s and %s are the same field", header, other), "")
@@ -272,6 +272,11 @@ func (l *loader) checkBackendJWT() {
 			}
 		}
 	}
+}
+
+// sameField reports whether an upstream may take one for the other.
+func sameField(a, b string) bool {
+	return strings.EqualFold(strings.ReplaceAll(a, "_", "-"), strings.ReplaceAll(b, "_", "-"))
 }
 
 func loopback(host string) bool {
