@@ -13,8 +13,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -125,11 +127,7 @@ func decodeBody(m Message, add func(map[string]any) error) error {
 		if err != nil {
 			return fmt.Errorf("form: %w", err)
 		}
-		members := make(map[string]any, len(form))
-		for name, values := range form {
-			members[name] = values[0]
-		}
-		return add(members)
+		return addForm(form, add)
 	case body[0] != '=':
 		id, err := checkID(string(body))
 		if err != nil {
@@ -138,6 +136,27 @@ func decodeBody(m Message, add func(map[string]any) error) error {
 		return add(map[string]any{"revokedToken": id})
 	}
 	return ErrNothing
+}
+
+// addForm adds what a form names: if a member is there several times, all of them.
+func addForm(form url.Values, add func(map[string]any) error) error {
+	all, times := map[string][]string{}, 1
+	for _, name := range slices.Sorted(maps.Keys(form)) {
+		if m := member(name); m != "" {
+			all[m] = append(all[m], form[name]...)
+			times = max(times, len(all["revokedToken"]))
+		}
+	}
+	for i := range times {
+		members := map[string]any{}
+		for name, values := range all {
+			members[name] = values[min(i, len(values)-1)]
+		}
+		if err := add(members); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // formNames reports whether body has one of our members where a form has names.

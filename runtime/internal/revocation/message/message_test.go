@@ -59,6 +59,7 @@ func TestDecode(t *testing.T) {
 		{name: "JSON string", in: m{Body: []byte(`"abc"`)}, want: "abc"},
 		{name: "JSON list", in: m{Body: []byte(`["a",{"revokedToken":"b"},{"x":1}]`)}, want: "a b"},
 		{name: "a ttl that is none", in: m{Body: []byte(`{"revokedToken":"abc","ttl":"soon","expiryTime":"x"}`)}, want: "abc"},
+		{name: "form with two ids", in: m{Body: []byte("revokedToken=a&ttl=60&revokedToken=b")}, want: "a b", ttl: time.Minute},
 		{name: "an expiryTime that is no date", in: m{Body: []byte(`{"revokedToken":"abc","expiryTime":3600}`)}, want: "abc"},
 		{name: "a ttl beyond bounds", in: m{Body: []byte(`{"revokedToken":"abc","ttl":1e300}`)}, want: "abc", ttl: 100 * 365 * 24 * time.Hour},
 		{name: "bytes of a text as a property", in: m{Properties: p{"revokedToken": []byte("abc")}}, want: "abc"},
