@@ -27,6 +27,7 @@ func FuzzLoad(f *testing.F) {
 	f.Add("jwtTokenConfig = [{issuer=\"a\", audience=[\"b\"], jwksURL=\"http://c\"}]\n\"a b_prod_endpoint_0\"='http://h'\n", "", "listenerConfig.host=${file:x}")
 	f.Add("a=\"\n[server]\nheader='''\n[shutdown]\n", "a_prod_basic_password=x", "=")
 	f.Add("\ufeff[listenerConfig]\r\nkeyStorePassword=\"${env:A}${\"\r\n", "A=@encrypted:{x}", "server.header=\x7f")
+	f.Add("", "listenerConfig_\x00t\x01rt=!", "b7a.log.level=DEBUG")
 	dir := f.TempDir()
 	path, again := filepath.Join(dir, "micro-gw.conf"), filepath.Join(dir, "again.conf")
 	line := regexp.MustCompile(`^(runtime: (` + regexp.QuoteMeta(path) + `:[1-9][0-9]*:[1-9][0-9]*|env [^\n]+|-e): .|\thint: .)`)

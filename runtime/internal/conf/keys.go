@@ -303,7 +303,7 @@ var issuerKeys = []key[Issuer]{
 		"URL of the metadata, if it is somewhere else. It switches `discovery` on."},
 	{"publicKeyFile", nil, "", fileOf(func(i *Issuer) *string { return &i.PublicKeyFile }),
 		"PEM file with the issuer's public key or certificate."},
-	{"algorithm", nil, "", choiceOf([]string{"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"}, func(i *Issuer) *string { return &i.Algorithm }),
+	{"algorithm", nil, "", choiceOf([]string{"", "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"}, func(i *Issuer) *string { return &i.Algorithm }),
 		"The one signature algorithm of `publicKeyFile` or `certificateAlias`. Absent: RS256, RS384 or RS512 with an RSA key, the curve's own with others. Those of a key set say their own."},
 	{"consumerKeyClaim", nil, "3.2", stringOf(func(i *Issuer) *string { return &i.ConsumerKeyClaim }, anything),
 		"Claim that holds the client's key. Empty: `azp`, else `client_id`."},

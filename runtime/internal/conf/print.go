@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
 )
 
 // Formats of Print.
@@ -47,7 +48,7 @@ func (c *Config) Print(w io.Writer, format string) error {
 			fmt.Fprintf(&b, "%-*s  # %s\n", width, texts[i], printable(l.Source))
 		}
 		for _, warning := range c.Warnings {
-			fmt.Fprintf(&b, "# warning: %s\n", strings.ReplaceAll(warning, "\n", "\n#"))
+			fmt.Fprintf(&b, "# warning: %s\n", comment(warning))
 		}
 		_, err := io.WriteString(w, b.String())
 		return err
@@ -62,6 +63,18 @@ func (c *Config) Print(w io.Writer, format string) error {
 		}{c.path, lines, append([]string{}, c.Warnings...)})
 	}
 	return fmt.Errorf("format %q is neither text nor json", format)
+}
+
+// comment makes text fit for a TOML comment, which has no control characters but
+// tabs: the name of a variable may have some.
+func comment(s string) string {
+	s = strings.Map(func(r rune) rune {
+		if r != '\n' && r != '\t' && unicode.IsControl(r) {
+			return '?'
+		}
+		return r
+	}, s)
+	return strings.ReplaceAll(s, "\n", "\n#")
 }
 
 // Source says where the value of the key called name is from: FILE:LINE:COL,

@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
+	"reflect"
 	"strconv"
 	"strings"
 )
@@ -37,6 +38,17 @@ func (l *loader) checkTogether() {
 func (l *loader) given(name string) (assignment, bool) {
 	a, ok := l.set[name]
 	return a, ok
+}
+
+// changed reports whether a key has another value than by default: what `runtime
+// config` prints sets every key, and says nothing by it.
+func (l *loader) changed(name string) bool {
+	for i := range configKeys {
+		if k := &configKeys[i]; k.name == name {
+			return !reflect.DeepEqual(k.codec.get(l.c), k.codec.get(Default()))
+		}
+	}
+	return true
 }
 
 // need reports the key called name if it has a value that is of no use without

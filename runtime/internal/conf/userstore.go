@@ -152,7 +152,7 @@ func (l *loader) checkUserStore() {
 	s := &l.c.UserStore
 	say := func(msg string, keys ...string) {
 		for _, key := range keys {
-			if a, ok := l.given(key); ok && !l.broken[key] {
+			if a, ok := l.given(key); ok && !l.broken[key] && l.changed(key) {
 				l.problem(a.at, a.written, msg, "")
 				return
 			}
@@ -193,7 +193,7 @@ func (l *loader) checkUserStore() {
 	case d.UserDN != "" && (d.BaseDN != "" || d.BindDN != ""):
 		say("there is userDN, which needs no search", ldapTable+"baseDN", ldapTable+"bindDN")
 	case d.UserDN != "":
-		if a, ok := l.given(ldapTable + "filter"); ok {
+		if a, ok := l.given(ldapTable + "filter"); ok && d.Filter != "" && l.changed(ldapTable+"filter") {
 			l.problem(a.at, a.written, "there is userDN, which needs no search", "")
 		}
 	case d.Filter == "":

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -315,10 +316,12 @@ func secretOf[T any](p func(*T) *Secret) codec[T] {
 	}
 }
 
-// choiceOf is one of some words, in any letter case.
+// choiceOf is one of some words, in any letter case; the empty one says that
+// nothing is chosen.
 func choiceOf[T any](words []string, p func(*T) *string) codec[T] {
+	shown := strings.Join(slices.DeleteFunc(slices.Clone(words), func(w string) bool { return w == "" }), ", ")
 	c := codec[T]{
-		typ: strings.Join(words, ", "), shape: wordsShape(words),
+		typ: shown, shape: wordsShape(words),
 		set: func(t *T, v value) string {
 			s, bad := v.string()
 			if bad != "" {
@@ -330,7 +333,7 @@ func choiceOf[T any](words []string, p func(*T) *string) codec[T] {
 					return ""
 				}
 			}
-			return fmt.Sprintf("%q is not one of %s", s, strings.Join(words, ", "))
+			return fmt.Sprintf("%q is not one of %s", s, shown)
 		},
 		get: func(t *T) any { return *p(t) },
 	}
