@@ -197,6 +197,14 @@ func dockerEngine(t *testing.T, driver string) (_ *engine, why string) {
 			return nil, "it does not answer:\n" + log.String()
 		}
 	}
+	// There are sandboxes in which it starts and cannot do its work. What cannot
+	// build an image of one file says nothing of ours.
+	write(t, dir, "probe/file", "x")
+	write(t, dir, "probe/Dockerfile", "FROM scratch\nCOPY file /file\n")
+	if out, err := e.docker("build", "-q", filepath.Join(dir, "probe")); err != nil {
+		stop()
+		return nil, "it cannot build an image of one file: " + out
+	}
 	return e, ""
 }
 

@@ -9,8 +9,11 @@
 //                    by the key that CLIENT_JWK is the public half of
 //   POST /rotate     a new signing key; the old one stays, unless x-drop-old
 import http from 'node:http';
+import { webcrypto } from 'node:crypto';
 import { Provider } from 'oidc-provider';
 import { exportJWK, generateKeyPair } from 'jose';
+
+globalThis.crypto ??= webcrypto; // which Node 18, Debian's, has no name for
 
 const port = Number(process.argv[2]);
 const issuer = `http://127.0.0.1:${port}`;
