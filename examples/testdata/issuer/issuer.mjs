@@ -13,7 +13,9 @@ import { webcrypto } from 'node:crypto';
 import { Provider } from 'oidc-provider';
 import { exportJWK, generateKeyPair } from 'jose';
 
-globalThis.crypto ??= webcrypto; // which Node 18, Debian's, has no name for
+// Node 18, Debian's, has no names for these.
+globalThis.crypto ??= webcrypto;
+URL.parse ??= (url, base) => (URL.canParse(url, base) ? new URL(url, base) : null);
 
 const port = Number(process.argv[2]);
 const issuer = `http://127.0.0.1:${port}`;
