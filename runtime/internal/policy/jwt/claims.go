@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/microgw/microgw/runtime/internal/exchange"
@@ -28,25 +29,48 @@ type claims struct {
 
 type member struct{ name, value []byte }
 
+// spare claims are used again: who sends forged tokens should not keep the garbage
+// collector busy as well.
+var spare = sync.Pool{New: func() any { return &claims{members: make([]member, 0, 24)} }}
+
+// release gives c back; nothing may use it any more.
+func (c *claims) release() {
+	clear(c.members)
+	c.issuer, c.audience = "", nil
+	if cap(c.members) <= 256 {
+		spare.Put(c)
+	}
+}
+
+// parseClaims reads the claims. If there is no error, release must follow.
 func parseClaims(payload []byte) (*claims, error) {
-	c := &claims{members: make([]member, 0, 24), dates: dates{expires: longAgo, notBefore: longAgo, issued: longAgo}}
+	c := spare.Get().(*claims)
+	c.members, c.dates = c.members[:0], dates{expires: longAgo, notBefore: longAgo, issued: longAgo}
+	if err := c.parse(payload); err != nil {
+		c.release()
+		return nil, err
+	}
+	return c, nil
+}
+
+func (c *claims) parse(payload []byte) error {
 	err := strictjson.Object(payload, func(name, value []byte) error {
 		c.members = append(c.members, member{name, value})
 		return nil
 	})
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if c.issuer, err = c.text("iss"); err != nil {
-		return nil, err
+		return err
 	}
 	if c.issuer == "" {
-		return nil, errors.New("no iss")
+		return errors.New("no iss")
 	}
 	if aud := c.get("aud"); aud != nil {
 		var ok bool
 		if c.audience, ok = strictjson.Strings(aud); !ok {
-			return nil, errors.New("aud is neither a string nor a list of strings")
+			return errors.New("aud is neither a string nor a list of strings")
 		}
 	}
 	for _, d := range [...]struct {
@@ -57,11 +81,11 @@ func parseClaims(payload []byte) (*claims, error) {
 		if value := c.get(d.name); value != nil {
 			var ok bool
 			if *d.to, ok = numericDate(value, d.round); !ok {
-				return nil, fmt.Errorf("%s is not a date", d.name)
+				return fmt.Errorf("%s is not a date", d.name)
 			}
 		}
 	}
-	return c, nil
+	return nil
 }
 
 // decisive claims are read under their own names, whatever else is renamed: on

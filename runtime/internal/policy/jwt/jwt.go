@@ -28,7 +28,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"runtime"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -37,6 +37,7 @@ import (
 	"github.com/microgw/microgw/runtime/internal/fault"
 	"github.com/microgw/microgw/runtime/internal/keys"
 	"github.com/microgw/microgw/runtime/internal/policy/jwt/jws"
+	"github.com/microgw/microgw/runtime/internal/turns"
 )
 
 // MaxLeeway bounds Issuer.Leeway: clocks that are further apart need mending.
@@ -94,13 +95,13 @@ type Verifier struct {
 	opaque  func(x *exchange.Exchange, token []byte, now time.Time) (*exchange.Principal, error)
 	too     bool             // opaque judges what cannot be verified
 	now     func() time.Time // nil: the request's own time, or time.Now
-	slots   chan struct{}    // of signatures that are being checked
+	turns   *turns.Turns     // to check a signature
 }
 
 // New checks the options.
 func New(o Options) (*Verifier, error) {
 	v := &Verifier{issuers: map[string]*Issuer{}, revoked: o.Revoked, opaque: o.Opaque, too: o.Opaque != nil && o.OpaqueToo, now: o.Now,
-		slots: make(chan struct{}, max(1, runtime.GOMAXPROCS(0)-1))}
+		turns: turns.New(turns.AtOnce())}
 	for _, is := range o.Issuers {
 		switch {
 		case is.Issuer == "":
@@ -187,7 +188,7 @@ func (b *Bearer) Prove(x *exchange.Exchange) (*exchange.Principal, error) {
 	if b.v.opaque != nil && !signed(token) {
 		return b.v.ask(x, token, now)
 	}
-	p, err := b.v.judge(token, now.UnixMilli())
+	p, err := b.v.judge(token, x.Client, now.UnixMilli())
 	if err == nil && p.Allows != nil {
 		if err := p.Allows(x); err != nil {
 			return nil, err
@@ -251,7 +252,7 @@ func (b *Bearer) Hide(x *exchange.Exchange) {
 // principal is shared and read only; it does not hold on to the token. The
 // caller asks its Allows about each request.
 func (v *Verifier) Verify(token []byte) (*exchange.Principal, error) {
-	return v.judge(token, v.clock().UnixMilli())
+	return v.judge(token, netip.Addr{}, v.clock().UnixMilli())
 }
 
 func (v *Verifier) clock() time.Time {
@@ -261,7 +262,8 @@ func (v *Verifier) clock() time.Time {
 	return time.Now()
 }
 
-func (v *Verifier) judge(token []byte, now int64) (*exchange.Principal, error) {
+// judge is Verify for a request of that client.
+func (v *Verifier) judge(token []byte, from netip.Addr, now int64) (*exchange.Principal, error) {
 	if len(token) > jws.MaxSize {
 		return nil, fault.InvalidCredentials.Becausef("token longer than %d bytes", jws.MaxSize)
 	}
@@ -279,7 +281,7 @@ func (v *Verifier) judge(token []byte, now int64) (*exchange.Principal, error) {
 			return &e.principal, nil
 		}
 	}
-	e, err := v.verify(token, now)
+	e, err := v.verify(token, from, now)
 	switch {
 	case errors.Is(err, keys.ErrNeverLoaded):
 		return nil, fault.KeysUnavailable.Because(err)
@@ -297,7 +299,7 @@ func (v *Verifier) judge(token []byte, now int64) (*exchange.Principal, error) {
 }
 
 // verify judges a token from the cheapest check to the dearest.
-func (v *Verifier) verify(token []byte, now int64) (*verified, error) {
+func (v *Verifier) verify(token []byte, from netip.Addr, now int64) (*verified, error) {
 	t, err := jws.Parse(token)
 	if err != nil {
 		return nil, fmt.Errorf("token: %w", err)
@@ -317,6 +319,7 @@ func (v *Verifier) verify(token []byte, now int64) (*verified, error) {
 	if err != nil {
 		return nil, fmt.Errorf("claims: %w", err)
 	}
+	defer c.release()
 	is := v.issuers[c.issuer]
 	if is == nil {
 		return nil, fmt.Errorf("issuer %.100q %w", c.issuer, errNoIssuer)
@@ -342,24 +345,19 @@ func (v *Verifier) verify(token []byte, now int64) (*verified, error) {
 		}
 		c.dates.expires = lastDate * 1000
 	}
-	e := &verified{dates: c.dates, leeway: is.Leeway.Milliseconds()}
-	if err := e.dates.check(now, e.leeway); err != nil {
+	leeway := is.Leeway.Milliseconds()
+	if err := c.dates.check(now, leeway); err != nil {
 		return nil, err
 	}
 	list, err := is.Keys.Keys(t.KeyID, t.Algorithm)
 	if err != nil {
 		return nil, fmt.Errorf("issuer %q: %w", is.Issuer, err)
 	}
-	err = keys.ErrUnknownKey
-	for _, k := range list {
-		if err = v.checkSignature(t, k); err == nil {
-			e.key = k
-			break
-		}
-	}
+	key, err := v.checkSignature(t, list, from)
 	if err != nil {
 		return nil, fmt.Errorf("issuer %q, kid %.64q: %w", is.Issuer, t.KeyID, err)
 	}
+	e := &verified{dates: c.dates, leeway: leeway, key: key}
 	if err := c.principal(&e.principal, is, payload); err != nil {
 		return nil, fmt.Errorf("claims: %w", err)
 	}
@@ -377,12 +375,19 @@ func (v *Verifier) verify(token []byte, now int64) (*verified, error) {
 	return e, nil
 }
 
-// checkSignature leaves a processor to those whose token is known: whoever sends
-// forged ones waits in line with whoever does.
-func (v *Verifier) checkSignature(t *jws.Token, k *keys.Key) error {
-	v.slots <- struct{}{}
-	defer func() { <-v.slots }()
-	return t.Verify(k)
+// checkSignature returns the key that has signed t. It takes turns: whoever sends
+// forged tokens waits in line with whoever else does from there, and those whose
+// token is known go first.
+func (v *Verifier) checkSignature(t *jws.Token, list []*keys.Key, from netip.Addr) (*keys.Key, error) {
+	turn := v.turns.Take(from, 0)
+	defer turn.End()
+	err := keys.ErrUnknownKey
+	for _, k := range list {
+		if err = t.Verify(k); err == nil {
+			return k, nil
+		}
+	}
+	return nil, err
 }
 
 // dates of a token in milliseconds since 1970. What is absent is far in the
