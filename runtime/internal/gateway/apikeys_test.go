@@ -257,6 +257,57 @@ func TestAPIKeysOfAnIssuer(t *testing.T) {
 	}
 }
 
+// Several issuers, each with its own key, audience and rules, as WSO2 3.2 writes
+// them; none of them can sign for another.
+func TestAPIKeysOfIssuers(t *testing.T) {
+	one, two := newSigner(t), newSigner(t)
+	path := filepath.Join(t.TempDir(), "keys.mgw")
+	put(t, path, keyProject(teller(t).URL, nil))
+	file := filepath.Join(t.TempDir(), "micro-gw.conf")
+	text := fmt.Sprintf(`
+[[apikey.tokenConfigs]]
+issuer = "https://one.example"
+publicKeyFile = %q
+audience = "one"
+validateAllowedAPIs = true
+[[apikey.tokenConfigs]]
+issuer = "https://two.example"
+publicKeyFile = %q
+allowWithoutExpiry = true
+[[jwtTokenConfig]]
+issuer = "https://two.example"
+audience = "micro-gw"
+publicKeyFile = %q
+`, one.pem(t), two.pem(t), two.pem(t))
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	g := start(t, gateway.Options{Artifact: path, Conf: conf.Options{Path: file, Set: local()}})
+	pets := []map[string]any{{"name": "Pets", "version": "1"}}
+	for name, c := range map[string]struct {
+		by     *signer
+		issuer string
+		change map[string]any
+		status int
+	}{
+		"the first's":                      {one, "https://one.example", map[string]any{"aud": "one", "allowedAPIs": pets}, 200},
+		"the first's, without APIs":        {one, "https://one.example", map[string]any{"aud": "one"}, 401},
+		"the first's, for others":          {one, "https://one.example", map[string]any{"allowedAPIs": pets}, 401},
+		"the first's, for ever":            {one, "https://one.example", map[string]any{"aud": "one", "allowedAPIs": pets, "exp": nil}, 401},
+		"the second's":                     {two, "https://two.example", nil, 200},
+		"the second's, for ever":           {two, "https://two.example", map[string]any{"exp": nil}, 200},
+		"the second's, without the mark":   {two, "https://two.example", map[string]any{"token_type": nil}, 401},
+		"the second's by the first's key":  {one, "https://two.example", nil, 401},
+		"the first's by the second's key":  {two, "https://one.example", map[string]any{"aud": "one", "allowedAPIs": pets}, 401},
+		"nobody's":                         {two, "https://three.example", nil, 401},
+		"of an issuer with another ending": {two, "https://two.example/", nil, 401},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g.expect("http://"+g.at.HTTP+"/v1/header", c.status, "", "api_key", c.by.apiKey(t, c.issuer, c.change))
+		})
+	}
+}
+
 // An artifact without its issuer's keys, and a key of the wrong kind of file.
 func TestAPIKeysConf(t *testing.T) {
 	key, err := ecdsa.GenerateKey(elliptic.P224(), rand.Reader)
@@ -274,7 +325,7 @@ func TestAPIKeysConf(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "keys.mgw")
 	put(t, path, keyProject("http://127.0.0.1:9", nil))
 	_, err = gateway.Check(gateway.Options{Artifact: path, Conf: conf.Options{Set: local("apikey.tokenConfigs.issuer=i", "apikey.tokenConfigs.publicKeyFile="+file)}})
-	if err == nil || !strings.Contains(err.Error(), "apikey.tokenConfigs: publicKeyFile: ") {
+	if err == nil || !strings.Contains(err.Error(), "apikey.tokenConfigs: issuer \"i\": publicKeyFile: ") {
 		t.Errorf("P-224: %v", err)
 	}
 	g := start(t, gateway.Options{Artifact: path, Conf: conf.Options{Path: os.DevNull, Set: local()}})
