@@ -195,7 +195,7 @@ func (h *handler) ready(w http.ResponseWriter, _ *http.Request) {
 			}
 		}
 		if s.Revocations.Lost > 0 {
-			r.Warnings = append(r.Warnings, fmt.Sprintf("%d revoked tokens are let in for want of room: raise tokenRevocationConfig.capacity", s.Revocations.Lost))
+			r.Warnings = append(r.Warnings, fmt.Sprintf("%d revoked tokens were forgotten for want of room, those that end first: raise tokenRevocationConfig.capacity", s.Revocations.Lost))
 		}
 	}
 	if s.Draining {

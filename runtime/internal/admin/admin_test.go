@@ -88,7 +88,7 @@ func TestReady(t *testing.T) {
 				{Kind: "realtime", Source: "STOMP on b:1", Error: "refused"}, {Kind: "persistent", Source: "etcd", Error: "gone", SnapshotAge: &old}}}
 		}, 200, nil, []string{"revoked tokens are not learnt from STOMP on b:1 (realtime): refused",
 			"revoked tokens are not learnt from etcd (persistent): gone; those of a file of 1m30s ago are known",
-			"2 revoked tokens are let in for want of room: raise tokenRevocationConfig.capacity"}},
+			"2 revoked tokens were forgotten for want of room, those that end first: raise tokenRevocationConfig.capacity"}},
 		{"disk full", func(s *admin.State) { s.LogLinesDropped = 3 }, 200, nil, []string{"3 access log lines could not be written"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -134,7 +134,7 @@ func (k *revocations) state() *admin.Revocations {
 	if k == nil {
 		return nil
 	}
-	r := &admin.Revocations{Entries: k.intake.Set.Len(), Lost: k.intake.Full()}
+	r := &admin.Revocations{Entries: k.intake.Set.Len(), Lost: k.intake.Set.Lost()}
 	if k.broker != nil {
 		s := k.broker.State()
 		r.Sources = append(r.Sources, admin.RevocationSource{

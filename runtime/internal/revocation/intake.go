@@ -3,7 +3,6 @@ package revocation
 import (
 	"errors"
 	"log/slog"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -26,14 +25,10 @@ type Intake struct {
 	Retention time.Duration
 	Log       *slog.Logger
 
-	full    atomic.Int64 // ids that there was no room for
 	bad     atomic.Int64 // messages not understood
 	mu      sync.Mutex
 	lastLog map[string]time.Time // guarded by mu
 }
-
-// Full returns how many ids were not taken for want of room.
-func (k *Intake) Full() int64 { return k.full.Load() }
 
 // Message takes in what a broker delivered.
 func (k *Intake) Message(m message.Message) {
@@ -57,6 +52,10 @@ func (k *Intake) Message(m message.Message) {
 			}
 		default:
 			until = now.Add(max(r.TTL, k.Retention))
+			// A whole token says itself how long it has to be remembered at least.
+			if t := expiry(unsigned(r.ID)).Add(Slack); t.After(until) {
+				until = t
+			}
 		}
 		if k.Revoke(r.ID, until, now) {
 			k.Log.Debug("[TokenRevocationJMS] [-] Successfully added to revoked token map")
@@ -65,18 +64,18 @@ func (k *Intake) Message(m message.Message) {
 }
 
 // Revoke revokes what an id names: a token's jti, its signature, or the token. It
-// reports false if there was no room.
+// reports false if a token is good that should not be, for want of room.
 func (k *Intake) Revoke(id string, until, now time.Time) bool {
-	ok := k.Set.Add([]byte(id), until, now)
-	// A token is known again without its signature, of which there may be two.
-	if dot := strings.LastIndexByte(id, '.'); dot > 0 && strings.Count(id, ".") == 2 {
-		ok = k.Set.Add([]byte(id[:dot]), until, now) && ok
+	name := id
+	if whole := unsigned(id); whole != "" {
+		name = whole
 	}
-	if !ok {
-		k.full.Add(1)
-		k.seldom("full", "no room for another revoked token: it is NOT refused; raise tokenRevocationConfig.capacity", "entries", k.Set.Len(), "lost", k.full.Load())
+	if k.Set.Add([]byte(name), until, now) {
+		return true
 	}
-	return ok
+	k.seldom("full", "no room for another revoked token: the one that ends first is forgotten and NOT refused any more; raise tokenRevocationConfig.capacity",
+		"entries", k.Set.Len(), "lost", k.Set.Lost())
+	return false
 }
 
 // seldom logs a warning of a kind at most once a minute.

@@ -2,6 +2,7 @@ package revocation_test
 
 import (
 	"bytes"
+	"encoding/base64"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -39,26 +40,86 @@ func TestIntakeEnds(t *testing.T) {
 	}
 }
 
-// A whole token is known without its signature; what does not fit is said, and
-// never in words that hold it.
-func TestIntakeWholeTokensAndBounds(t *testing.T) {
+// tokenOf is a whole token, by what it says.
+func tokenOf(header, payload string) string {
+	b64 := base64.RawURLEncoding.EncodeToString
+	return b64([]byte(header)) + "." + b64([]byte(payload)) + ".c2ln"
+}
+
+// A whole token is known without its signature, with both its dots. What only
+// looks like one is an id like any other, and revokes nothing else.
+func TestIntakeWholeTokens(t *testing.T) {
+	now := time.Now()
+	for _, tt := range []struct {
+		id   string
+		also string // "": the id itself
+		not  []string
+	}{
+		{id: "a.b.c", not: []string{"a.b", "a.b.", "a", "c", ".c", "b"}},
+		{id: "urn.example.7", not: []string{"urn.example", "urn.example."}},
+		{id: "..", not: []string{"."}},
+		{id: "a.b.c.d.e", not: []string{"a.b.c.d", "a.b.c.d."}},
+		{id: tokenOf(`{"typ":"JWT"}`, `{}`), not: []string{"e30", "c2ln"}},
+		{id: tokenOf(`{"alg":"ES256"}`, `{}`), also: strings.TrimSuffix(tokenOf(`{"alg":"ES256"}`, `{}`), "c2ln"),
+			not: []string{strings.TrimSuffix(tokenOf(`{"alg":"ES256"}`, `{}`), ".c2ln"), "e30", "c2ln"}},
+	} {
+		k := &revocation.Intake{Set: revocation.NewSet(10, now), Retention: time.Hour, Log: slog.New(slog.DiscardHandler)}
+		k.Message(message.Message{Body: []byte(tt.id)})
+		if tt.also == "" {
+			tt.also = tt.id
+		}
+		if !k.Set.Has([]byte(tt.also), now) || k.Set.Len() != 1 {
+			t.Errorf("%s: %d entries", tt.id, k.Set.Len())
+		}
+		for _, id := range tt.not {
+			if k.Set.Has([]byte(id), now) {
+				t.Errorf("%s revokes %s", tt.id, id)
+			}
+		}
+	}
+}
+
+// A whole token stays for as long as it says that it lives, if nobody says more.
+func TestIntakeWholeTokenEnds(t *testing.T) {
+	now := time.Now()
+	for _, tt := range []struct {
+		exp         string
+		stays, gone time.Duration
+	}{
+		{fmt.Sprint(now.Add(48 * time.Hour).Unix()), 48 * time.Hour, 49 * time.Hour},
+		{fmt.Sprint(now.Add(time.Minute).Unix()), time.Hour, 2 * time.Hour},
+		{`"soon"`, time.Hour, 2 * time.Hour},
+		{"-1e300", time.Hour, 2 * time.Hour},
+		{"1e300", 100 * 365 * 24 * time.Hour, 0},
+	} {
+		k := &revocation.Intake{Set: revocation.NewSet(10, now), Retention: time.Hour, Log: slog.New(slog.DiscardHandler)}
+		id := tokenOf(`{"alg":"ES256"}`, `{"exp":`+tt.exp+`}`)
+		k.Message(message.Message{Body: []byte(id)})
+		name := []byte(strings.TrimSuffix(id, "c2ln"))
+		if !k.Set.Has(name, now.Add(tt.stays-time.Second)) || tt.gone > 0 && k.Set.Has(name, now.Add(tt.gone)) {
+			t.Errorf("%s", tt.exp)
+		}
+	}
+}
+
+// What does not fit is said, and never in words that hold it.
+func TestIntakeBounds(t *testing.T) {
 	var log bytes.Buffer
 	now := time.Now()
 	k := &revocation.Intake{Set: revocation.NewSet(2, now), Retention: time.Hour, Log: slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))}
-	k.Message(message.Message{Body: []byte("aaa.bbb.ccc")})
-	for id, want := range map[string]bool{"aaa.bbb.ccc": true, "aaa.bbb": true, "aaa": false, "ccc": false} {
-		if k.Set.Has([]byte(id), now) != want {
-			t.Errorf("%s", id)
-		}
-	}
-	for range 5 {
-		k.Message(message.Message{Body: []byte("another")})
+	for i := range 5 {
+		k.Message(message.Message{Body: fmt.Appendf(nil, "another-%d", i), Properties: map[string]any{"ttl": 3600 * (i + 2)}})
 		k.Message(message.Message{Body: []byte{0xff}})
 	}
-	if k.Full() != 5 || strings.Count(log.String(), "no room for another revoked token") != 1 || strings.Count(log.String(), "is not understood") != 1 ||
+	for i := range 5 {
+		if got := k.Set.Has(fmt.Appendf(nil, "another-%d", i), now); got != (i >= 3) {
+			t.Errorf("%d: %v", i, got)
+		}
+	}
+	if k.Set.Lost() != 3 || strings.Count(log.String(), "no room for another revoked token") != 1 || strings.Count(log.String(), "is not understood") != 1 ||
 		!strings.Contains(log.String(), `msg="[TokenRevocationJMS] [-] token revoked jms Message Received"`) ||
 		!strings.Contains(log.String(), `msg="[TokenRevocationJMS] [-] Successfully added to revoked token map"`) ||
-		strings.Contains(log.String(), "aaa") || strings.Contains(log.String(), "another\"") {
-		t.Errorf("%d\n%s", k.Full(), log.String())
+		strings.Contains(log.String(), "another-") {
+		t.Errorf("%d\n%s", k.Set.Lost(), log.String())
 	}
 }

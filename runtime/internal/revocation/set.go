@@ -3,7 +3,7 @@
 // What arrives (from a broker, from etcd) is put into a Set, which every request
 // with a token asks. What surprises: a Set holds hashes, not ids, so nobody can
 // read out of it what was revoked, and an id costs 16 bytes however long it is;
-// and readers take no lock.
+// readers take no lock; and a set that is full forgets what would end first.
 package revocation
 
 import (
@@ -17,117 +17,141 @@ import (
 
 // A Set is ids of revoked tokens, each until its token has expired by itself.
 //
-// It is shards of open hash tables in groups of eight. An entry is two words: 64
-// bits of one hash, and 32 bits of another beside the second at which it ends. For
-// each group there is a word of eight tags, a byte of the hash each, which are all
-// that is looked at for most ids that are not revoked: they fit in the cache, the
-// entries of a million ids do not. A reader loads tag and entry one after the
-// other; a writer, one at a time in a shard, stores them the other way round, so
-// whoever sees the tag sees the entry, too. What has ended stays where
-// it is, for others may have been put behind it, and is left out when the table is
-// made anew. An id that the Set holds by mistake, because it hashes to the same 96
-// bits, would refuse a good token: with a million entries that happens once in
-// 10^23 look-ups, and by seeds that are the process's own secret.
+// It is one open hash table of buckets, each a line of the processor's cache, so
+// that whoever looks for an id among many waits for memory once, and now and then
+// for the line beside it. An entry is two words: 64 bits of one hash, which also
+// say in which bucket it is or after which, and 32 bits of another beside the
+// second at which it ends. The places of a bucket are taken one after the other
+// and never given back, only to other entries, so an empty one ends the search.
+//
+// Writers come one at a time. One that gives a place to another entry makes the
+// second word say that there is none, stores the first word, then the second: a
+// reader between these sees two words that are not of one entry, which is as if
+// it had come before. An id that the Set holds by mistake, because it hashes to
+// the same 96 bits, would refuse a good token: with a million entries that happens
+// once in 10^22 look-ups, and by seeds that are the process's own secret.
 type Set struct {
 	seeds  [2]maphash.Seed
 	start  int64 // seconds since 1970, what entries count from
 	limit  int
-	length atomic.Int64
-	hand   atomic.Uint32 // of SweepSome
-	shards [shardCount]shard
+	length atomic.Int64 // entries but the dead
+	table  atomic.Pointer[table]
+	_      [64]byte // what follows is for writers
+
+	lost atomic.Int64
+	mu   sync.Mutex // held by writers
+	used int        // guarded by mu, as below: places that are taken, by the dead too
+	hand int        // bucket that is looked at next for what has ended
 }
 
 const (
-	shardCount = 64
-	firstSize  = 16 // entries of a shard, a power of two
+	perBucket = 4
+	firstSize = 16 // buckets
+
+	// Growing doubles a table that is fuller than this, but makes none larger than
+	// twice what the limit needs; a table of a Set at its limit is half full.
+	fullest = 5.0 / 8
+	roomy   = 2
+
+	// looked is how many buckets are looked at for something to forget.
+	looked = 64
 )
 
 // MaxLimit is the most entries that a Set can hold.
 const MaxLimit = 64 << 20
 
-type shard struct {
-	table atomic.Pointer[table]
-	mu    sync.Mutex // held by writers
-	used  int        // guarded by mu: entries in the table, ended or not
-	_     [40]byte
-}
-
-type table struct {
-	mask    uint64 // of groups
-	tags    []atomic.Uint64
-	entries []entry
-}
-
-// An entry is empty if first is 0, which no hash is.
-type entry struct{ first, second atomic.Uint64 }
-
-const (
-	group = 8
-	ones  = 0x0101010101010101
-	highs = 0x8080808080808080
+type (
+	table  []bucket
+	bucket [perBucket]entry
+	// An entry is empty if first is 0, which no hash is, and dead if the lower half
+	// of second is.
+	entry struct{ first, second atomic.Uint64 }
 )
 
-// tag is a byte of a hash that neither the shard nor the group depends on; 0 is
-// that of an empty entry.
-func tag(first uint64) uint64 { return max(first>>50&0xff, 1) }
+const ends = math.MaxUint32 // the half of second that says when
 
-// zeros marks, by their highest bits, the bytes of w that are 0; perhaps some
-// above such a byte, too, never one below, and none if there is no 0.
-func zeros(w uint64) uint64 { return (w - ones) & ^w & highs }
+// home is the bucket that the search for a hash begins at.
+func (t table) home(first uint64) uint64 {
+	i, _ := bits.Mul64(first, uint64(len(t)))
+	return i
+}
 
-// find returns the entry of the two hashes, nil if there is none.
-func (t *table) find(first, second uint64) *entry {
-	all := tag(first) * ones
-	for g := first >> 1 & t.mask; ; g = (g + 1) & t.mask {
-		tags := t.tags[g].Load()
-		for m := zeros(tags ^ all); m != 0; m &= m - 1 {
-			e := &t.entries[int(g)*group+bits.TrailingZeros64(m)/8]
-			if e.first.Load() == first && e.second.Load()>>32<<32 == second {
-				return e
+// after is the bucket that is searched after i, as the tried'th: the other one of a
+// pair, which the processor fetches with it, then the next pair.
+func (t table) after(i uint64, tried int) uint64 {
+	if tried&1 == 0 {
+		return i ^ 1
+	}
+	if i = (i | 1) + 1; i == uint64(len(t)) {
+		return 0
+	}
+	return i
+}
+
+// find returns the entry of the two hashes and its second word; nil if there is
+// none.
+func (t table) find(first, second uint64) (*entry, uint64) {
+	i := t.home(first)
+	for tried := 0; ; tried++ {
+		b := &t[i]
+		// Without branches, which the processor could not guess: to be wrong costs
+		// it the wait for memory, and the other names of a token wait, too. That the
+		// first word of two ids is the same happens once in 10^7 sets.
+		d0, d1, d2, d3 := b[0].first.Load()^first, b[1].first.Load()^first, b[2].first.Load()^first, b[3].first.Load()^first
+		if j := same(d1) | same(d2)<<1 | same(d3)*3; same(d0)|j != 0 {
+			e := &b[j]
+			if word := e.second.Load(); word&^ends == second {
+				return e, word
 			}
 		}
-		if zeros(tags) != 0 {
-			return nil
+		if d3 == first {
+			return nil, 0 // the last place is empty
 		}
+		i = t.after(i, tried)
 	}
 }
 
-// put puts an entry in, which must not be there; there must be room.
-func (t *table) put(first, word uint64) {
-	for g := first >> 1 & t.mask; ; g = (g + 1) & t.mask {
-		tags := t.tags[g].Load()
-		m := zeros(tags)
-		if m == 0 {
-			continue
+// same is 1 if there is no bit in x, else 0.
+func same(x uint64) uint64 { return (x|-x)>>63 ^ 1 }
+
+// place returns where an entry can be put: an empty place or, before it, one that
+// is taken by what is free to go.
+func (t table) place(first uint64, free func(second uint64) bool) *entry {
+	i := t.home(first)
+	for tried := 0; ; tried++ {
+		b := &t[i]
+		for j := range b {
+			if b[j].first.Load() == 0 || free(b[j].second.Load()) {
+				return &b[j]
+			}
 		}
-		i := bits.TrailingZeros64(m) / 8
-		e := &t.entries[int(g)*group+i]
-		e.second.Store(word)
-		e.first.Store(first)
-		t.tags[g].Store(tags | tag(first)<<(8*i))
-		return
+		i = t.after(i, tried)
 	}
 }
 
 // NewSet returns a set of at most limit ids.
 func NewSet(limit int, now time.Time) *Set {
 	s := &Set{seeds: [2]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()}, start: now.Unix() - 1, limit: min(max(limit, 1), MaxLimit)}
-	for i := range s.shards {
-		s.shards[i].table.Store(newTable(firstSize))
-	}
+	s.table.Store(newTable(firstSize))
 	return s
 }
 
-func newTable(size int) *table {
-	return &table{uint64(size/group - 1), make([]atomic.Uint64, size/group), make([]entry, size)}
+func newTable(buckets int) *table {
+	t := make(table, buckets)
+	hugePages(t)
+	return &t
 }
 
 // Len returns how many ids there are, with some that have ended.
 func (s *Set) Len() int { return int(s.length.Load()) }
 
+// Lost returns how many ids are not revoked any more, or never were, for want of
+// room.
+func (s *Set) Lost() int64 { return s.lost.Load() }
+
 // hashes returns the two hashes of an id; the first is never 0.
 func (s *Set) hashes(id []byte) (uint64, uint64) {
-	return maphash.Bytes(s.seeds[0], id) | 1, maphash.Bytes(s.seeds[1], id) & math.MaxUint32 << 32
+	return maphash.Bytes(s.seeds[0], id) | 1, maphash.Bytes(s.seeds[1], id) &^ ends
 }
 
 // Key returns what Revoked is asked with. Making it is most of a look-up, so
@@ -154,95 +178,166 @@ func (s *Set) Revoked(key [2]uint64, now int64) bool {
 	if s.length.Load() == 0 || key[0] == 0 {
 		return false
 	}
-	e := s.shards[key[0]>>(64-6)].table.Load().find(key[0], key[1])
-	return e != nil && now/1000 < s.start+int64(e.second.Load()&math.MaxUint32)
+	_, word := s.table.Load().find(key[0], key[1])
+	return s.alive(word, now/1000)
 }
 
-// Add revokes an id until a time. It reports false if there is no room: then the
-// id is not revoked, and somebody should be told. An id that is there already
-// keeps the later end.
+// alive reports whether an entry has an end, and that has not come.
+func (s *Set) alive(second uint64, now int64) bool {
+	return second&ends != 0 && now < s.start+int64(second&ends)
+}
+
+// Add revokes an id until a time; one that is there already keeps the later end.
+// If there is no room, the id that ends first is forgotten, of those that are
+// looked at, or else the new one is not taken. Add reports false then: a token is
+// good that should not be, and somebody should be told.
 func (s *Set) Add(id []byte, until, now time.Time) bool {
 	if len(id) == 0 || !until.After(now) {
 		return true // nobody would be let in by it
 	}
-	ends := uint64(min(max(until.Unix()+1-s.start, 1), math.MaxUint32))
+	end := uint64(min(max(until.Unix()+1-s.start, 1), ends))
 	first, second := s.hashes(id)
-	h := &s.shards[first>>(64-6)]
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	t := h.table.Load()
-	if e := t.find(first, second); e != nil {
-		if e.second.Load()&math.MaxUint32 < ends {
-			e.second.Store(second | ends)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	t := *s.table.Load()
+	e, word := t.find(first, second)
+	if word&ends != 0 {
+		if word&ends < end {
+			e.second.Store(second | end)
 		}
 		return true
 	}
-	if 4*(h.used+1) > 3*len(t.entries) {
-		t = s.rebuild(h, t, now)
-	}
+	room := true
 	if s.Len() >= s.limit {
-		return false
+		var taken bool
+		if room, taken = s.forget(t, end, now.Unix()); !taken {
+			return false
+		}
 	}
-	t.put(first, second|ends)
-	h.used++
+	if e == nil {
+		if float64(s.used+1) > fullest*perBucket*float64(len(t)) {
+			t = s.rebuild(t, now.Unix())
+		}
+		e = t.place(first, func(second uint64) bool { return !s.alive(second, now.Unix()) })
+		switch old := e.second.Load(); {
+		case e.first.Load() == 0:
+			s.used++
+		case old&ends != 0:
+			s.length.Add(-1) // it has ended
+		}
+		e.second.Store(0)
+		e.first.Store(first)
+	}
+	e.second.Store(second | end)
 	s.length.Add(1)
-	return true
+	return room
 }
 
-// Sweep leaves out what has ended.
-func (s *Set) Sweep(now time.Time) {
-	for i := range s.shards {
-		s.sweep(&s.shards[i], now)
+// forget makes room for an id with such an end. It is told that there is room
+// (that nothing was lost), and whether the id can be taken.
+func (s *Set) forget(t table, end uint64, now int64) (room, taken bool) {
+	var soonest *entry
+	for range min(looked, len(t)) {
+		b := &t[s.next(t)]
+		for j := range b {
+			second := b[j].second.Load()
+			switch {
+			case b[j].first.Load() == 0 || second&ends == 0:
+			case !s.alive(second, now):
+				s.kill(&b[j])
+				room = true
+			case soonest == nil || second&ends < soonest.second.Load()&ends:
+				soonest = &b[j]
+			}
+		}
 	}
+	switch {
+	case room:
+		return true, true
+	case soonest != nil && soonest.second.Load()&ends < end:
+		s.kill(soonest)
+		taken = true
+	}
+	s.lost.Add(1)
+	return false, taken
+}
+
+// next is the bucket that the hand points at, which moves on.
+func (s *Set) next(t table) int {
+	if s.hand >= len(t) {
+		s.hand = 0
+	}
+	s.hand++
+	return s.hand - 1
+}
+
+// kill leaves an entry's place to another.
+func (s *Set) kill(e *entry) {
+	e.second.Store(e.second.Load() &^ ends)
+	s.length.Add(-1)
+}
+
+// Sweep forgets what has ended.
+func (s *Set) Sweep(now time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.sweep(len(*s.table.Load()), now.Unix())
 }
 
 // SweepSome does a part of Sweep's work, for who must not take long; enough calls
 // do all of it.
 func (s *Set) SweepSome(now time.Time) {
-	s.sweep(&s.shards[s.hand.Add(1)%shardCount], now)
+	if !s.mu.TryLock() {
+		return // whoever holds it may take longer
+	}
+	defer s.mu.Unlock()
+	s.sweep(len(*s.table.Load())/64+1, now.Unix())
 }
 
-func (s *Set) sweep(h *shard, now time.Time) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	t := h.table.Load()
-	for j := range t.entries {
-		if e := &t.entries[j]; e.first.Load() != 0 && s.ended(e, now) {
-			s.rebuild(h, t, now)
-			return
+func (s *Set) sweep(buckets int, now int64) {
+	t := *s.table.Load()
+	for range buckets {
+		b := &t[s.next(t)]
+		for j := range b {
+			if second := b[j].second.Load(); second&ends != 0 && !s.alive(second, now) {
+				s.kill(&b[j])
+			}
 		}
+	}
+	if len(t) > firstSize && s.Len() < s.used/4 {
+		s.rebuild(t, now)
 	}
 }
 
-func (s *Set) ended(e *entry, now time.Time) bool {
-	return now.Unix() >= s.start+int64(e.second.Load()&math.MaxUint32)
-}
-
-// rebuild replaces the table by one without what has ended and with room. The
-// caller holds h.mu.
-func (s *Set) rebuild(h *shard, t *table, now time.Time) *table {
+// rebuild replaces the table by one of the size that is needed, without what has
+// ended. The caller holds s.mu.
+func (s *Set) rebuild(t table, now int64) table {
 	alive := 0
-	for i := range t.entries {
-		if e := &t.entries[i]; e.first.Load() != 0 && !s.ended(e, now) {
-			alive++
+	for i := range t {
+		for j := range t[i] {
+			if s.alive(t[i][j].second.Load(), now) {
+				alive++
+			}
 		}
 	}
-	// At most three eighths full, so that the next time is not soon.
-	size := max(firstSize, 1<<bits.Len(uint(alive*8/6)))
-	if 2*alive > size {
+	size := firstSize
+	for float64(alive) > fullest/2*perBucket*float64(size) {
 		size *= 2
 	}
+	size = min(size, max(firstSize, roomy*s.limit/perBucket/2*2+2))
 	made := newTable(size)
-	for i := range t.entries {
-		e := &t.entries[i]
-		first := e.first.Load()
-		if first == 0 || s.ended(e, now) {
-			continue
+	for i := range t {
+		for j := range t[i] {
+			if second := t[i][j].second.Load(); s.alive(second, now) {
+				first := t[i][j].first.Load()
+				e := made.place(first, func(uint64) bool { return false })
+				e.second.Store(second)
+				e.first.Store(first)
+			}
 		}
-		made.put(first, e.second.Load())
 	}
-	s.length.Add(int64(alive - h.used))
-	h.used = alive
-	h.table.Store(made)
-	return made
+	s.length.Store(int64(alive))
+	s.used = alive
+	s.table.Store(made)
+	return *made
 }

@@ -219,7 +219,7 @@ func (v *Verifier) ask(x *exchange.Exchange, token []byte, now time.Time) (*exch
 		return v.revoked != nil && len(name) > 0 && v.revoked.Revoked(v.revoked.Key(name), now.UnixMilli())
 	}
 	dot := bytes.LastIndexByte(token, '.')
-	if revoked(token) || signed(token) && (revoked(token[:dot]) || revoked(token[dot+1:])) {
+	if revoked(token) || signed(token) && (revoked(token[:dot+1]) || revoked(token[dot+1:])) {
 		return nil, errRevoked
 	}
 	p, err := v.opaque(x, token, now)

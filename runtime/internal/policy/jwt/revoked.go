@@ -25,8 +25,8 @@ type Revocations interface {
 //
 //   - its jti;
 //   - its signature as it stands, as WSO2 API Microgateway 3.2 names tokens;
-//   - all of it but the signature, which is how Revocations keep whole tokens:
-//     whoever has one signature of an elliptic curve can make another one that
+//   - all of it but the signature, with both dots, which is how Revocations keep
+//     whole tokens: whoever has one signature of an elliptic curve can make another one that
 //     is as good, so the last part does not tell tokens apart;
 //   - for the same reason, that other signature.
 type names struct {
@@ -44,7 +44,7 @@ func (n *names) add(r Revocations, name []byte) {
 func namesOf(r Revocations, token []byte, t *jws.Token, jti string) (n names) {
 	dot := bytes.LastIndexByte(token, '.')
 	n.add(r, []byte(jti))
-	n.add(r, token[:dot])
+	n.add(r, token[:dot+1])
 	n.add(r, token[dot+1:])
 	n.add(r, twin(t))
 	return n

@@ -33,8 +33,8 @@ func TestRevokedByName(t *testing.T) {
 		name string
 		want bool
 	}{
-		{"id-1", true}, {parts[2], true}, {parts[0] + "." + parts[1], true}, {other(parts[2]), true},
-		{"id-2", false}, {"alice", false}, {parts[0], false}, {parts[1], false}, {"ID-1", false}, {"", false},
+		{"id-1", true}, {parts[2], true}, {parts[0] + "." + parts[1] + ".", true}, {other(parts[2]), true},
+		{"id-2", false}, {"alice", false}, {parts[0] + "." + parts[1], false}, {parts[0], false}, {parts[1], false}, {"ID-1", false}, {"", false},
 	} {
 		for _, cached := range []bool{true, false} {
 			v := newVerifier(t, c, func(o *jwt.Options) {
@@ -84,7 +84,7 @@ func TestRevokedWhileRemembered(t *testing.T) {
 				t.Fatalf("%s: %v", by, err)
 			}
 		}
-		id := map[string]string{"jti": by, "signature": token[dot+1:], "all but the signature": token[:dot]}[by]
+		id := map[string]string{"jti": by, "signature": token[dot+1:], "all but the signature": token[:dot+1]}[by]
 		set.Add([]byte(id), c.now().Add(time.Minute), c.now())
 		for _, s := range []string{token, bent} {
 			_, err := v.Verify([]byte(s))
