@@ -207,7 +207,7 @@ var ownKeys = []key[Config]{
 		"How far the clock of an issuer may differ, for `exp` and `nbf`. `jwtTokenConfig.leeway` wins."},
 
 	{"tokenRevocationConfig.capacity", nil, "", intOf(1, 64<<20, "ids", func(c *Config) *int { return &c.Revocation.Capacity }),
-		"How many revoked tokens are remembered; a million take under 64 MiB. Beyond them revoked tokens are let in, which the log and `/ready` say. See [revocation](authentication/revocation.md)."},
+		"How many revoked tokens are remembered; a million take under 64 MiB. Beyond them those that end first are forgotten, which the log and `/ready` say. See [revocation](authentication/revocation.md)."},
 	{"tokenRevocationConfig.realtime.enableRealtimeMessageRetrieval", nil, "3.0", boolOf(func(c *Config) *bool { return &c.Revocation.Realtime.Enabled }),
 		"Whether revoked tokens are learnt from a topic of a message broker."},
 	{"tokenRevocationConfig.realtime.jmsConnectionTopic", nil, "3.0", stringOf(func(c *Config) *string { return &c.Revocation.Realtime.Topic }, isTopic),
@@ -220,6 +220,8 @@ var ownKeys = []key[Config]{
 		"User of the broker. Empty: the one in the URL."},
 	{"tokenRevocationConfig.realtime.jmsConnectionPassword", nil, "3.0", secretOf(func(c *Config) *Secret { return &c.Revocation.Realtime.Password }),
 		"Its password."},
+	{"tokenRevocationConfig.realtime.durableSubscription", nil, "", stringOf(func(c *Config) *string { return &c.Revocation.Realtime.Durable }, isDurable),
+		"Name under which the broker keeps what is published while this gateway is away, such as `${env:HOSTNAME}`: each gateway needs one of its own. Empty: it keeps nothing."},
 	{"tokenRevocationConfig.realtime.retention", nil, "", durationOf(time.Minute, maxRetention, func(c *Config) *time.Duration { return &c.Revocation.Realtime.Retention }),
 		"How long a token is remembered at least if the message does not say when it expires (`expiryTime`). Choose no less than tokens live."},
 	{"tokenRevocationConfig.persistent.enablePersistentStorageRetrieval", nil, "3.0", boolOf(func(c *Config) *bool { return &c.Revocation.Persistent.Enabled }),

@@ -22,6 +22,7 @@ type Realtime struct {
 	URL       Secret
 	Username  string
 	Password  Secret
+	Durable   string // name of a durable subscription, "" for none
 	Retention time.Duration
 }
 
@@ -42,9 +43,10 @@ const maxRetention = 10 * 365 * 24 * time.Hour
 const realtimeTable, persistentTable = "tokenRevocationConfig.realtime.", "tokenRevocationConfig.persistent."
 
 const (
-	topicPattern = `^[A-Za-z0-9._:@$~-]{1,200}$`
-	etcdOne      = `([Hh][Tt][Tt][Pp][Ss]?://)?([A-Za-z0-9_.-]+|\[[0-9A-Fa-f:.]+\])(:` + portNumber + `)?(/[^][\s?#,@"<>^{|}\\]*)?`
-	etcdPattern  = `^$|^ *` + etcdOne + `( *, *` + etcdOne + `)* *$`
+	durablePattern = `^[A-Za-z0-9._-]{0,100}$`
+	topicPattern   = `^[A-Za-z0-9._:@$~-]{1,200}$`
+	etcdOne        = `([Hh][Tt][Tt][Pp][Ss]?://)?([A-Za-z0-9_.-]+|\[[0-9A-Fa-f:.]+\])(:` + portNumber + `)?(/[^][\s?#,@"<>^{|}\\]*)?`
+	etcdPattern    = `^$|^ *` + etcdOne + `( *, *` + etcdOne + `)* *$`
 )
 
 var (
@@ -54,6 +56,12 @@ var (
 		}
 		return ""
 	}, textShape(topicPattern)}
+	isDurable = rule{func(s string) string {
+		if !durables.MatchString(s) {
+			return fmt.Sprintf("%.80q is not a name of letters, digits, dots, dashes and underscores", s)
+		}
+		return ""
+	}, textShape(durablePattern)}
 	isEtcd = rule{func(s string) string {
 		if strings.Contains(s, "@") {
 			return "credentials in the URL are not supported" // nor quoted
@@ -65,8 +73,9 @@ var (
 	}, textShape(etcdPattern)}
 
 	// A topic's name is one topic and no pattern, in every dialect.
-	topics = regexp.MustCompile(topicPattern)
-	etcds  = regexp.MustCompile(etcdPattern)
+	topics   = regexp.MustCompile(topicPattern)
+	durables = regexp.MustCompile(durablePattern)
+	etcds    = regexp.MustCompile(etcdPattern)
 )
 
 // madeFileOf is a file that we make and read; it need not be there.

@@ -18,6 +18,7 @@ import (
 	"github.com/microgw/microgw/runtime/internal/revocation/broker/stomp"
 	"github.com/microgw/microgw/runtime/internal/revocation/etcd"
 	"github.com/microgw/microgw/runtime/internal/revocation/eventhub"
+	"github.com/microgw/microgw/runtime/internal/revocation/source"
 )
 
 // revocations is which tokens are revoked, and whom that is learnt from. Neither
@@ -25,10 +26,18 @@ import (
 // it would take all clients' access away to keep out a few. The log and /ready say
 // so.
 type revocations struct {
-	intake *revocation.Intake
-	broker *broker.Subscriber // nil: none, as with the others
-	etcd   *etcd.Source
-	hub    *eventhub.Source
+	intake  *revocation.Intake
+	sources []learnt
+}
+
+// learnt is one way in which revoked tokens are learnt of.
+type learnt struct {
+	kind string // realtime or persistent
+	from interface {
+		Run(context.Context)
+		Tried() <-chan struct{}
+		State() source.State
+	}
 }
 
 // newRevocations reads the conf; nobody is connected to. It returns nil if tokens
@@ -41,31 +50,31 @@ func newRevocations(c *conf.Config, roots *x509.CertPool, log *slog.Logger) (*re
 	k := &revocations{intake: &revocation.Intake{Set: revocation.NewSet(r.Capacity, time.Now()), Retention: r.Realtime.Retention, Log: log}}
 	trust := &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}
 	if r.Realtime.Enabled {
-		var err error
-		k.broker, err = broker.New(broker.Options{
+		b, err := broker.New(broker.Options{
 			Factory: r.Realtime.Factory, URL: r.Realtime.URL.Reveal(), Username: r.Realtime.Username, Password: r.Realtime.Password.Reveal(),
-			Topic: r.Realtime.Topic, TLS: trust, Handle: k.intake.Message, Log: log,
+			Topic: r.Realtime.Topic, Durable: r.Realtime.Durable, TLS: trust, Handle: k.intake.Message, Log: log,
 			Dials: map[broker.Dialect]broker.Dial{broker.STOMP: stomp.Dial, broker.AMQP091: amqp091.Dial, broker.AMQP10: amqp10.Dial},
 		})
 		if err != nil {
 			const key = "tokenRevocationConfig.realtime.jmsConnectionProviderUrl"
 			return nil, fmt.Errorf("%s: %s: %w", c.Source(key), key, err)
 		}
+		k.sources = append(k.sources, learnt{"realtime", b})
 	}
 	if p := &r.Persistent; p.Enabled && p.Type == "etcd" {
-		var err error
-		k.etcd, err = etcd.New(etcd.Options{
+		e, err := etcd.New(etcd.Options{
 			URL: p.Hostname, Username: p.Username, Password: p.Password.Reveal(), TLS: trust, Snapshot: p.SnapshotPath, Revoke: k.intake.Revoke, Log: log,
 		})
 		if err != nil {
 			const key = "tokenRevocationConfig.persistent.hostname"
 			return nil, fmt.Errorf("%s: %s: %w", c.Source(key), key, err)
 		}
+		k.sources = append(k.sources, learnt{"persistent", e})
 	}
 	if p := &r.Persistent; p.Enabled && p.Type == "default" {
-		k.hub = eventhub.New(eventhub.Options{
+		k.sources = append(k.sources, learnt{"persistent", eventhub.New(eventhub.Options{
 			URL: p.EndpointURL, Username: p.Username, Password: p.Password.Reveal(), TLS: trust, Retention: r.Realtime.Retention, Revoke: k.intake.Revoke, Log: log,
-		})
+		})})
 	}
 	return k, nil
 }
@@ -81,14 +90,8 @@ func (k *revocations) set() *revocation.Set {
 // run keeps up with what is revoked until ctx is done.
 func (k *revocations) run(ctx context.Context) {
 	var wg sync.WaitGroup
-	if k.broker != nil {
-		wg.Go(func() { k.broker.Run(ctx) })
-	}
-	if k.etcd != nil {
-		wg.Go(func() { k.etcd.Run(ctx) })
-	}
-	if k.hub != nil {
-		wg.Go(func() { k.hub.Run(ctx) })
+	for _, s := range k.sources {
+		wg.Go(func() { s.from.Run(ctx) })
 	}
 	wg.Wait()
 }
@@ -102,28 +105,15 @@ const firstTry = 3 * time.Second
 func (k *revocations) await(ctx context.Context) {
 	t := time.NewTimer(firstTry)
 	defer t.Stop()
-	for _, tried := range k.tried() {
+	for _, s := range k.sources {
 		select {
-		case <-tried:
+		case <-s.from.Tried():
 		case <-t.C:
 			return
 		case <-ctx.Done():
 			return
 		}
 	}
-}
-
-func (k *revocations) tried() (all []<-chan struct{}) {
-	if k.broker != nil {
-		all = append(all, k.broker.Tried())
-	}
-	if k.etcd != nil {
-		all = append(all, k.etcd.Tried())
-	}
-	if k.hub != nil {
-		all = append(all, k.hub.Tried())
-	}
-	return all
 }
 
 // sweep is for the watchdog: what has ended makes room, a part at a time.
@@ -135,23 +125,11 @@ func (k *revocations) state() *admin.Revocations {
 		return nil
 	}
 	r := &admin.Revocations{Entries: k.intake.Set.Len(), Lost: k.intake.Set.Lost()}
-	if k.broker != nil {
-		s := k.broker.State()
+	for _, o := range k.sources {
+		s := o.from.State()
 		r.Sources = append(r.Sources, admin.RevocationSource{
-			Kind: "realtime", Source: s.Source, Connected: s.Connected, Since: s.Since.UTC(), Error: s.Error, Messages: s.Messages, LastMessageAge: age(s.Last),
-		})
-	}
-	if k.etcd != nil {
-		s := k.etcd.State()
-		r.Sources = append(r.Sources, admin.RevocationSource{
-			Kind: "persistent", Source: s.Source, Connected: s.Connected, Since: s.Since.UTC(), Error: s.Error, Messages: s.Messages, LastMessageAge: age(s.Last),
+			Kind: o.kind, Source: s.Source, Connected: s.Connected, Since: s.Since.UTC(), Error: s.Error, Messages: s.Messages, LastMessageAge: age(s.Last),
 			SnapshotAge: age(s.Snapshot),
-		})
-	}
-	if k.hub != nil {
-		s := k.hub.State()
-		r.Sources = append(r.Sources, admin.RevocationSource{
-			Kind: "persistent", Source: s.Source, Connected: s.Connected, Since: s.Since.UTC(), Error: s.Error, Messages: s.Messages, LastMessageAge: age(s.Last),
 		})
 	}
 	return r

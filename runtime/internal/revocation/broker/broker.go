@@ -9,7 +9,8 @@
 // log says which was taken.
 //
 // A topic keeps nothing for those who are away: what is published while the
-// connection is down is lost here, as in WSO2. etcd is for what must not be.
+// connection is down is lost, as in WSO2, unless the subscription is durable or
+// the id is in etcd, too.
 package broker
 
 import (
@@ -18,24 +19,20 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
 	"net"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/microgw/microgw/runtime/internal/revocation/message"
+	"github.com/microgw/microgw/runtime/internal/revocation/source"
 )
 
 // Limits of waiting.
 const (
 	dialTimeout = 10 * time.Second // of one target, handshake included
-	firstRetry  = 250 * time.Millisecond
-	lastRetry   = 30 * time.Second
 	// Heartbeat is how often both sides say that they are there; who has not for
 	// twice as long is taken for gone.
 	Heartbeat = 10 * time.Second
-	repeatLog = 10 * time.Minute // of what goes on failing in the same way
 )
 
 // A Dial subscribes to a target's topic. A subscription is live when Dial
@@ -44,7 +41,8 @@ type Dial func(ctx context.Context, t Target) (Subscription, error)
 
 // A Subscription is messages, one after the other.
 type Subscription interface {
-	// Receive waits for the next one. After an error there is none.
+	// Receive waits for the next one. After an error there is none. Calling it
+	// says that the message before has been dealt with.
 	Receive(ctx context.Context) (message.Message, error)
 	Close()
 }
@@ -55,32 +53,21 @@ type Options struct {
 	URL                string // the provider's
 	Username, Password string // if the URL has none, or others
 	Topic              string
-	TLS                *tls.Config // whom to trust
-	Dials              map[Dialect]Dial
-	Handle             func(message.Message)
-	Log                *slog.Logger
+	// Durable is a name under which the broker keeps what is published while this
+	// gateway is away; "" for none.
+	Durable string
+	TLS     *tls.Config // whom to trust
+	Dials   map[Dialect]Dial
+	Handle  func(message.Message)
+	Log     *slog.Logger
 }
 
 // A Subscriber keeps up a subscription. Make one with New, then Run it.
 type Subscriber struct {
-	o       Options
-	targets []Target
-	log     *slog.Logger
-
-	tried chan struct{} // closed after the first attempt
-
-	mu    sync.Mutex
-	state State // guarded by mu
-}
-
-// State is for those who look after the gateway.
-type State struct {
-	Source    string // "STOMP on broker:61613", or the addresses that are tried
-	Connected bool
-	Since     time.Time // when it came to be so
-	Error     string    // why not connected
-	Messages  int64
-	Last      time.Time // of a message; zero: none yet
+	*source.Status // of which Source is "STOMP on broker:61613", or the addresses that are tried
+	o              Options
+	targets        []Target
+	log            *slog.Logger
 }
 
 // New reads the options; it connects to nobody.
@@ -96,7 +83,7 @@ func New(o Options) (*Subscriber, error) {
 	var places []string
 	for _, t := range targets {
 		if o.Dials[t.Dialect] != nil {
-			t.Topic, t.tls = o.Topic, o.TLS
+			t.Topic, t.Durable, t.tls = o.Topic, o.Durable, o.TLS
 			kept = append(kept, t)
 			places = append(places, t.String())
 		}
@@ -104,75 +91,68 @@ func New(o Options) (*Subscriber, error) {
 	if len(kept) == 0 {
 		return nil, errors.New("none of the broker's dialects is known")
 	}
-	return &Subscriber{o: o, targets: kept, log: o.Log, tried: make(chan struct{}), state: State{Source: strings.Join(places, ", "), Since: time.Now(), Error: "not connected yet"}}, nil
+	return &Subscriber{Status: source.New(strings.Join(places, ", ")), o: o, targets: kept, log: o.Log}, nil
 }
 
 // Targets are what is tried, in order.
 func (s *Subscriber) Targets() []Target { return s.targets }
 
-// Tried is closed when Run has subscribed, or has failed to for the first time.
-func (s *Subscriber) Tried() <-chan struct{} { return s.tried }
-
-// State is how things stand.
-func (s *Subscriber) State() State {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.state
-}
-
 // Run subscribes, again and again, until ctx is done.
 func (s *Subscriber) Run(ctx context.Context) {
-	var logged string
-	var loggedAt time.Time
-	first, wait := true, firstRetry
-	tried := sync.OnceFunc(func() { close(s.tried) })
+	var complaint source.Complaint
+	var retry source.Backoff
+	first := true
 	last := 0 // the target that worked last; it is tried first
 	for ctx.Err() == nil {
-		began := time.Now()
+		retry.Begin()
 		sub, i, err := s.connect(ctx, last)
+		if ctx.Err() != nil {
+			if err == nil {
+				sub.Close()
+			}
+			return
+		}
 		if err != nil {
-			if ctx.Err() != nil {
+			s.Down(err)
+			s.SetTried()
+			if complaint.Due(err) {
+				s.log.Warn("[TokenRevocationJMS] [-] no subscription for token revocation; it is tried again and again", "topic", s.o.Topic, "error", err)
+			}
+			patience := source.LastRetry
+			if errors.As(err, new(*awayError)) {
+				patience = source.LastAway
+			}
+			if !retry.Pause(ctx, patience) {
 				return
 			}
-			s.set(func(st *State) { st.Error = err.Error() })
-			tried()
-			if text := err.Error(); text != logged || time.Since(loggedAt) > repeatLog {
-				logged, loggedAt = text, time.Now()
-				s.log.Warn("[TokenRevocationJMS] [-] no subscription for token revocation; it is tried again and again", "topic", s.o.Topic, "error", text)
-			}
-			if !pause(ctx, wait) {
-				return
-			}
-			wait = min(2*wait, lastRetry)
 			continue
 		}
-		last, logged = i, ""
+		last = i
+		complaint.Settle()
 		t := s.targets[i]
-		if first {
+		switch {
+		case first:
 			s.log.Info("[TokenRevocationJMS] [-] subscriber service for token revocation is started", "topic", t.Topic, "broker", t.Address(), "dialect", t.Dialect, "tls", t.TLS)
 			first = false
-		} else {
+		case t.Durable != "":
+			s.log.Info("[TokenRevocationJMS] [-] subscription for token revocation is restored; the broker has kept what was published meanwhile", "topic", t.Topic, "broker", t.Address(), "dialect", t.Dialect)
+		default:
 			s.log.Info("[TokenRevocationJMS] [-] subscription for token revocation is restored; what was published meanwhile was not received", "topic", t.Topic, "broker", t.Address(), "dialect", t.Dialect)
 		}
-		s.set(func(st *State) {
-			st.Source, st.Connected, st.Since, st.Error = t.String(), true, time.Now(), ""
-		})
-		tried()
+		s.Update(func(st *source.State) { st.Source = t.String() })
+		s.Up()
+		s.SetTried()
 		err = s.receive(ctx, sub)
 		sub.Close()
 		if ctx.Err() != nil {
 			return
 		}
-		s.set(func(st *State) { st.Connected, st.Since, st.Error = false, time.Now(), err.Error() })
+		s.Down(err)
 		s.log.Warn("[TokenRevocationJMS] [-] subscription for token revocation is lost", "topic", t.Topic, "broker", t.Address(), "dialect", t.Dialect, "error", err)
 		// A broker that accepts and hangs up at once is not called in a hurry.
-		if time.Since(began) > lastRetry {
-			wait = firstRetry
-		}
-		if !pause(ctx, wait) {
+		if !retry.Pause(ctx, source.LastRetry) {
 			return
 		}
-		wait = min(2*wait, lastRetry)
 	}
 }
 
@@ -182,10 +162,15 @@ func (s *Subscriber) receive(ctx context.Context, sub Subscription) error {
 		if err != nil {
 			return err
 		}
-		s.set(func(st *State) { st.Messages++; st.Last = time.Now() })
+		s.Heard()
 		s.o.Handle(m)
 	}
 }
+
+// awayError says that nobody is there, at none of the addresses.
+type awayError struct{ error }
+
+func (e *awayError) Unwrap() error { return e.error }
 
 // connect tries the targets, the preferred one first. The error tells of all.
 func (s *Subscriber) connect(ctx context.Context, preferred int) (Subscription, int, error) {
@@ -196,6 +181,7 @@ func (s *Subscriber) connect(ctx context.Context, preferred int) (Subscription, 
 		}
 	}
 	var failed []string
+	away := true
 	for _, i := range order {
 		t := s.targets[i]
 		one, cancel := context.WithTimeout(ctx, dialTimeout)
@@ -208,10 +194,15 @@ func (s *Subscriber) connect(ctx context.Context, preferred int) (Subscription, 
 			return nil, 0, ctx.Err()
 		}
 		failed = append(failed, fmt.Sprintf("%s: %v", t, err))
+		op := (*net.OpError)(nil)
+		away = away && errors.As(err, &op) && op.Op == "dial"
 	}
 	text := strings.Join(failed, "; ")
 	if hint := s.hint(); hint != "" {
 		text += "; " + hint
+	}
+	if away {
+		return nil, 0, &awayError{errors.New(text)}
 	}
 	return nil, 0, errors.New(text)
 }
@@ -229,28 +220,14 @@ func (s *Subscriber) hint() string {
 	return "of these dialects the broker must offer one: AMQP 0-9-1 as WSO2's broker and RabbitMQ, or AMQP 1.0 as RabbitMQ with the plugin rabbitmq_amqp1_0"
 }
 
-func (s *Subscriber) set(f func(*State)) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	f(&s.state)
-}
-
-// pause waits d and up to as long again, so that many gateways do not come back
-// at the same moment.
-func pause(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d/2 + rand.N(d))
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-t.C:
-		return true
-	}
-}
-
 // Connect opens a connection to the target, with TLS if it is to have it.
 func Connect(ctx context.Context, t Target) (net.Conn, error) {
-	d := &net.Dialer{KeepAlive: 15 * time.Second}
+	if t.Dial != nil {
+		return t.Dial(ctx)
+	}
+	// A connection that is gone without anybody having hung up is noticed by this,
+	// if the dialect does not.
+	d := &net.Dialer{KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: Heartbeat, Interval: Heartbeat / 2, Count: 3}}
 	if !t.TLS {
 		return d.DialContext(ctx, "tcp", t.Address())
 	}

@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -31,6 +32,9 @@ type Target struct {
 	VirtualHosts       []string // AMQP 0-9-1: one after the other, as long as there is no such host
 	Username, Password string
 	Topic              string
+	Durable            string // name of a durable subscription, "" for another
+	// Dial opens a connection; nil: over TCP.
+	Dial func(context.Context) (net.Conn, error)
 
 	tls *tls.Config
 }

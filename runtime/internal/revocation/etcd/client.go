@@ -23,6 +23,7 @@ import (
 
 const (
 	callTimeout = 10 * time.Second
+	maxSilence  = 25 * time.Minute // of a watch
 	maxAnswer   = 64 << 20
 	pageSize    = 1000
 )
@@ -316,7 +317,11 @@ func (c *client) watch(ctx context.Context, all []*watched, created func(), each
 	defer resp.Close()
 	limited := &limitedReader{r: resp, left: maxAnswer}
 	d := json.NewDecoder(limited)
-	for {
+	// Somebody between us and etcd may hold the connection open, and nobody at its
+	// other end. etcd says every ten minutes that nothing has happened.
+	silent := time.AfterFunc(maxSilence, func() { cancel(errors.New("etcd has been silent for too long")) })
+	defer silent.Stop()
+	for ; ; silent.Reset(maxSilence) {
 		var out struct {
 			Result struct {
 				Header    header

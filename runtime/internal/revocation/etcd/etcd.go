@@ -24,7 +24,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
 	"net/url"
 	"strings"
 	"sync"
@@ -32,6 +31,7 @@ import (
 	"time"
 
 	"github.com/microgw/microgw/runtime/internal/revocation/message"
+	"github.com/microgw/microgw/runtime/internal/revocation/source"
 )
 
 const (
@@ -41,10 +41,7 @@ const (
 	oneLease    = time.Second                // may hold up a revocation so long
 	forSafety   = 24 * time.Hour             // of an id whose lease nobody tells
 	forever     = 100 * 365 * 24 * time.Hour // of an id without a lease
-	firstRetry  = 250 * time.Millisecond
-	lastRetry   = 30 * time.Second
 	heartbeat   = 10 * time.Second
-	repeatLog   = 10 * time.Minute
 )
 
 // Options for New. Zero values stand for none.
@@ -58,30 +55,15 @@ type Options struct {
 	Log    *slog.Logger
 }
 
-// A Source is a folder of etcd. Make one with New, then Run it.
+// A Source is a folder of etcd. Make one with New, then Run it. Its messages are
+// keys that were put or deleted after the first reading.
 type Source struct {
+	*source.Status
 	o        Options
 	c        *client
 	prefixes []string // the folder, as it may be written; "" for none
 	log      *slog.Logger
 	snapshot *snapshot // nil: none
-	tried    chan struct{}
-
-	mu    sync.Mutex
-	state State // guarded by mu
-}
-
-// State is for those who look after the gateway.
-type State struct {
-	Source    string
-	Connected bool
-	Since     time.Time
-	Error     string
-	Messages  int64     // keys that were put or deleted, after the first reading
-	Last      time.Time // of them; zero: none yet
-	// Snapshot is when what was read from the file was known to be true; zero if
-	// the file was not read, or etcd has been since.
-	Snapshot time.Time
 }
 
 // New reads the options; it connects to nobody.
@@ -93,13 +75,11 @@ func New(o Options) (*Source, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	s := &Source{
-		o: o, c: newClient(endpoints, o.Username, o.Password, o.TLS), prefixes: prefixes, log: o.Log, tried: make(chan struct{}),
-		state: State{Source: "etcd " + strings.Join(endpoints, ", "), Since: time.Now(), Error: "not connected yet"},
-	}
+	name := "etcd " + strings.Join(endpoints, ", ")
 	if prefixes[0] != "" {
-		s.state.Source += " " + prefixes[0]
+		name += " " + prefixes[0]
 	}
+	s := &Source{Status: source.New(name), o: o, c: newClient(endpoints, o.Username, o.Password, o.TLS), prefixes: prefixes, log: o.Log}
 	if o.Snapshot != "" {
 		s.snapshot = newSnapshot(o.Snapshot)
 	}
@@ -168,82 +148,50 @@ func (s *Source) spans() (all []span) {
 	return all
 }
 
-// Tried is closed when all has been read for the first time, or could not be.
-func (s *Source) Tried() <-chan struct{} { return s.tried }
-
-// State is how things stand.
-func (s *Source) State() State {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.state
-}
-
-func (s *Source) set(f func(*State)) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	f(&s.state)
-}
-
 // Run reads and watches until ctx is done.
 func (s *Source) Run(ctx context.Context) {
-	tried := sync.OnceFunc(func() { close(s.tried) })
-	defer tried()
+	defer s.SetTried()
 	if s.snapshot != nil {
 		s.readSnapshot()
 		defer func() { s.flush(true) }()
 	}
-	s.log.Info("[EtcdUtil] [-] One time ETCD revoked token retriever task initiated", "source", s.State().Source)
+	name := s.State().Source
+	s.log.Info("[EtcdUtil] [-] One time ETCD revoked token retriever task initiated", "source", name)
 	var known []*watched // nil: nothing is
-	var logged string
-	var loggedAt time.Time
-	lost := false
-	for wait := firstRetry; ctx.Err() == nil; {
-		began := time.Now()
+	var complaint source.Complaint
+	var retry source.Backoff
+	for ctx.Err() == nil {
+		retry.Begin()
 		err := s.follow(ctx, &known, func(n int) {
 			if n >= 0 {
-				s.log.Info("[TokenRevocationETCDUtil] [-] revoked tokens were read", "source", s.State().Source, "tokens", n)
+				s.log.Info("[TokenRevocationETCDUtil] [-] revoked tokens were read", "source", name, "tokens", n)
 			}
-			tried()
+			s.SetTried()
 		}, func() {
-			if lost {
-				s.log.Info("[TokenRevocationETCDUtil] [-] connection to etcd is restored", "source", s.State().Source)
+			if complaint.Settle() {
+				s.log.Info("[TokenRevocationETCDUtil] [-] connection to etcd is restored", "source", name)
 			}
-			lost, logged = false, ""
-			s.set(func(st *State) { st.Connected, st.Since, st.Error, st.Snapshot = true, time.Now(), "", time.Time{} })
+			s.Up()
 		})
 		if ctx.Err() != nil {
 			return
 		}
-		tried()
+		s.SetTried()
 		s.c.fail()
-		wasConnected := s.State().Connected
-		s.set(func(st *State) {
-			if st.Connected {
-				st.Connected, st.Since = false, time.Now()
-			}
-			st.Error = err.Error()
-		})
-		switch text := err.Error(); {
+		was := s.Down(err)
+		switch {
 		case errors.Is(err, errCompacted):
-			s.log.Info("[TokenRevocationETCDUtil] [-] etcd has compacted its history; everything is read again", "source", s.State().Source)
+			s.log.Info("[TokenRevocationETCDUtil] [-] etcd has compacted its history; everything is read again", "source", name)
 			known = nil
-		case wasConnected:
-			s.log.Warn("[TokenRevocationETCDUtil] [-] connection to etcd is lost; what is known stays revoked", "source", s.State().Source, "error", text)
-			lost = true
-		case text != logged || time.Since(loggedAt) > repeatLog:
-			logged, loggedAt, lost = text, time.Now(), true
-			s.log.Warn("[TokenRevocationETCDUtil] [-] revoked tokens cannot be read from etcd; it is tried again and again", "source", s.State().Source, "error", text)
+		case was:
+			complaint.Due(err)
+			s.log.Warn("[TokenRevocationETCDUtil] [-] connection to etcd is lost; what is known stays revoked", "source", name, "error", err)
+		case complaint.Due(err):
+			s.log.Warn("[TokenRevocationETCDUtil] [-] revoked tokens cannot be read from etcd; it is tried again and again", "source", name, "error", err)
 		}
-		if time.Since(began) > lastRetry {
-			wait = firstRetry
+		if !retry.Pause(ctx, source.LastRetry) {
+			return
 		}
-		t := time.NewTimer(wait/2 + rand.N(wait))
-		select {
-		case <-ctx.Done():
-		case <-t.C:
-		}
-		t.Stop()
-		wait = min(2*wait, lastRetry)
 	}
 }
 
@@ -455,7 +403,7 @@ func (s *Source) changed(ctx context.Context, e event) error {
 	if !ok {
 		return nil
 	}
-	s.set(func(st *State) { st.Messages++; st.Last = time.Now() })
+	s.Heard()
 	if e.Type == "DELETE" {
 		if s.snapshot != nil {
 			s.snapshot.put(id, time.Time{})
@@ -491,7 +439,7 @@ func (s *Source) readSnapshot() {
 		s.log.Warn("[TokenRevocationETCDUtil] [-] the file of revoked tokens cannot be read whole", "path", s.o.Snapshot, "error", err, "tokens", n)
 	}
 	if !at.IsZero() {
-		s.set(func(st *State) { st.Snapshot = at })
+		s.Update(func(st *source.State) { st.Snapshot = at })
 		s.log.Info("[TokenRevocationETCDUtil] [-] revoked tokens were read from a file", "path", s.o.Snapshot, "tokens", n, "age", now.Sub(at).Round(time.Second).String())
 	}
 }

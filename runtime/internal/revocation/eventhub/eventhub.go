@@ -12,13 +12,12 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"math/rand/v2"
 	"net/http"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/microgw/microgw/runtime/internal/revocation/message"
+	"github.com/microgw/microgw/runtime/internal/revocation/source"
 )
 
 const (
@@ -39,32 +38,20 @@ type Options struct {
 	Log                *slog.Logger
 }
 
-// A Source is an event hub. Make one with New, then Run it.
+// A Source is an event hub. Make one with New, then Run it. Its messages are
+// answers.
 type Source struct {
-	o     Options
-	url   string
-	http  *http.Client
-	tried chan struct{}
-
-	mu    sync.Mutex
-	state State // guarded by mu
-}
-
-// State is for those who look after the gateway.
-type State struct {
-	Source    string
-	Connected bool
-	Since     time.Time
-	Error     string
-	Messages  int64 // answers
-	Last      time.Time
+	*source.Status
+	o    Options
+	url  string
+	http *http.Client
 }
 
 // New connects to nobody.
 func New(o Options) *Source {
 	u := strings.TrimSuffix(o.URL, "/") + "/revokedjwt"
 	return &Source{
-		o: o, url: u, tried: make(chan struct{}), state: State{Source: u, Since: time.Now(), Error: "not asked yet"},
+		Status: source.New(u), o: o, url: u,
 		http: &http.Client{
 			Timeout:       timeout,
 			Transport:     &http.Transport{Proxy: http.ProxyFromEnvironment, TLSClientConfig: o.TLS, DisableKeepAlives: true, MaxResponseHeaderBytes: 64 << 10},
@@ -73,56 +60,32 @@ func New(o Options) *Source {
 	}
 }
 
-// Tried is closed after the first answer, or failure.
-func (s *Source) Tried() <-chan struct{} { return s.tried }
-
-// State is how things stand.
-func (s *Source) State() State {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.state
-}
-
 // Run asks again and again until ctx is done.
 func (s *Source) Run(ctx context.Context) {
-	tried := sync.OnceFunc(func() { close(s.tried) })
-	defer tried()
-	logged := ""
-	for ctx.Err() == nil {
+	defer s.SetTried()
+	var complaint source.Complaint
+	first := true
+	for wait := every; ctx.Err() == nil; source.Sleep(ctx, wait) {
 		n, err := s.ask(ctx)
 		if ctx.Err() != nil {
 			return
 		}
-		wait := every
-		s.mu.Lock()
-		if was := s.state.Connected; was != (err == nil) {
-			s.state.Since = time.Now()
-		}
-		s.state.Connected, s.state.Error = err == nil, ""
-		if err == nil {
-			s.state.Messages++
-			s.state.Last = time.Now()
-		} else {
-			s.state.Error = err.Error()
+		if err != nil {
 			wait = retry
+			s.Down(err)
+			if complaint.Due(err) {
+				s.o.Log.Warn("[TokenRevocation] [-] revoked tokens cannot be read from the event hub; it is tried again and again", "url", s.url, "error", err)
+			}
+		} else {
+			wait = every
+			s.Heard()
+			s.Up()
+			if complaint.Settle() || first {
+				s.o.Log.Info("[TokenRevocation] [-] revoked tokens were read from the event hub", "url", s.url, "tokens", n)
+			}
+			first = false
 		}
-		first := s.state.Messages == 1 && err == nil
-		s.mu.Unlock()
-		switch {
-		case err != nil && err.Error() != logged:
-			logged = err.Error()
-			s.o.Log.Warn("[TokenRevocation] [-] revoked tokens cannot be read from the event hub; it is tried again and again", "url", s.url, "error", err)
-		case err == nil && (first || logged != ""):
-			logged = ""
-			s.o.Log.Info("[TokenRevocation] [-] revoked tokens were read from the event hub", "url", s.url, "tokens", n)
-		}
-		tried()
-		t := time.NewTimer(wait/2 + rand.N(wait))
-		select {
-		case <-ctx.Done():
-		case <-t.C:
-		}
-		t.Stop()
+		s.SetTried()
 	}
 }
 

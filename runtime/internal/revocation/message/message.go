@@ -133,7 +133,13 @@ func decodeBody(m Message, add func(map[string]any) error) error {
 		if err != nil {
 			return err
 		}
-		return add(map[string]any{"revokedToken": id})
+		// What there is to say of it beside the text is in the properties.
+		members := maps.Clone(m.Properties)
+		if members == nil {
+			members = map[string]any{}
+		}
+		members["revokedToken"] = id
+		return add(members)
 	}
 	return ErrNothing
 }

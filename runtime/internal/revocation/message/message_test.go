@@ -49,6 +49,7 @@ func TestDecode(t *testing.T) {
 		{name: "properties and no body", in: m{Properties: p{"revokedToken": "abc", "ttl": "10000", "message-id": "1"}}, want: "abc", ttl: 10000 * time.Second},
 		{name: "properties and a body for people", in: m{Properties: p{"revokedToken": "abc"}, Body: []byte("gone")}, want: "abc"},
 		{name: "text", in: m{Body: []byte(" abc\n")}, want: "abc"},
+		{name: "text, the rest in properties", in: m{Body: []byte("abc"), Properties: p{"expiryTime": "1800000000000", "ttl": "60", "revoked_token": ""}}, want: "abc", ttl: time.Minute, exp: 1800000000},
 		{name: "text with a whole token", in: m{Body: []byte("Bearer " + jwt)}, want: jwt},
 		{name: "text that ends in =", in: m{Body: []byte("b3BhcXVl==")}, want: "b3BhcXVl=="},
 		{name: "form", in: m{ContentType: "application/x-www-form-urlencoded", Body: []byte("revokedToken=a%2Bb&ttl=60&type=JWT")}, want: "a+b", ttl: time.Minute, typ: "JWT"},

@@ -119,7 +119,10 @@ func TestActiveMQRefuses(t *testing.T) {
 		t.Errorf("%d without a broker", code)
 	}
 	g.untilLogged(`level=WARN msg="\[TokenRevocationJMS\] \[-\] no subscription .*STOMP on 127.0.0.1:\d+: .*of these dialects the broker must offer one: in ActiveMQ a transportConnector such as stomp://0.0.0.0:61613`)
-	wrong := append(realtime("", "stomp://"+activeMQ.address("stomp")), "tokenRevocationConfig.realtime.jmsConnectionPassword=secret-wrong")
+	// What STOMP has escapes for elsewhere is no trouble in a password.
+	const p = "tokenRevocationConfig.realtime."
+	start(t, append(realtime("", "stomp://"+activeMQ.address("stomp")), p+"jmsConnectionUsername=odd", p+`jmsConnectionPassword=p:a\s s`)...).untilReady(`"connected": true`)
+	wrong := append(realtime("", "stomp://"+activeMQ.address("stomp")), p+"jmsConnectionPassword=secret-wrong")
 	start(t, wrong...).untilReady(`revoked tokens are not learnt from STOMP on [^$]*invalid`)
 }
 
@@ -141,4 +144,39 @@ func TestActiveMQComesBack(t *testing.T) {
 	}
 	p = stompPublisher(t)
 	revokes(t, "after", "secret-after", func() { p.send("secret-after") }, g)
+}
+
+// durable is the name of a subscription that the broker keeps.
+func durable(name string) string { return "tokenRevocationConfig.realtime.durableSubscription=" + name }
+
+// What is published while a gateway with a durable subscription is away, it knows
+// when it is back; also if the broker has been killed since. Another, without,
+// does not.
+func TestActiveMQKeeps(t *testing.T) {
+	activeMQ.use(t)
+	set := realtime("", "stomp://"+activeMQ.address("stomp"))
+	kept := append(set, durable("gw-1"))
+	g := start(t, kept...)
+	g.untilReady(`"connected": true`)
+	p := stompPublisher(t)
+	revokes(t, "at first", "secret-first", func() { p.send("secret-first", "persistent", "true") }, g)
+	g.stop()
+	p.send("secret-away", "persistent", "true")
+	p.send("secret-away", "persistent", "true")
+	activeMQ.kill()
+	activeMQ.restart(t)
+	p = stompPublisher(t)
+	p.send("secret-back", "persistent", "true")
+	g = start(t, kept...)
+	for _, jti := range []string{"secret-away", "secret-back"} {
+		until(t, jti, func() bool { return g.status(token(t, jti)) == 401 })
+	}
+	g.stop()
+	// What has been dealt with does not come again.
+	g = start(t, kept...)
+	p.send("secret-last", "persistent", "true")
+	until(t, "the last one", func() bool { return g.status(token(t, "secret-last")) == 401 })
+	if code := g.status(token(t, "secret-first")); code != 200 {
+		t.Errorf("it came again: %d", code)
+	}
 }

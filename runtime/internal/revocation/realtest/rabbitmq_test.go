@@ -130,3 +130,39 @@ func TestRabbitMQRefuses(t *testing.T) {
 	wrong := append(realtime("", "amqp://"+rabbitMQ.address("amqp")), "tokenRevocationConfig.realtime.jmsConnectionPassword=secret-wrong")
 	start(t, wrong...).untilReady(`AMQP 0-9-1 on [^;]*(ACCESS_REFUSED|403)[^;]*; AMQP 1.0 on `)
 }
+
+// What is published while a gateway with a durable subscription is away, it knows
+// when it is back. RabbitMQ keeps nothing in AMQP 1.0, so the other is taken, or
+// it is said.
+func TestRabbitMQKeeps(t *testing.T) {
+	rabbitMQ.use(t)
+	url := "://" + rabbitMQ.address("amqp")
+	kept := [][]string{
+		append(realtime("", "amqp091"+url), durable("gw-1")),
+		append(realtime("org.apache.qpid.jms.jndi.JmsInitialContextFactory", "amqp"+url), durable("gw-2")),
+	}
+	start(t, append(realtime("", "amqp10"+url), durable("gw-3"))...).untilReady(`AMQP 1.0 on [^;]*keeps nothing for who is away in AMQP 1.0: use AMQP 0-9-1`)
+	ch := rabbitChannel(t)
+	persistent := func(jti string) amqp091.Publishing {
+		return amqp091.Publishing{ContentType: "text/plain", Body: []byte(jti), DeliveryMode: amqp091.Persistent}
+	}
+	for _, set := range kept {
+		g := start(t, set...)
+		g.untilLogged(`subscriber service for token revocation is started".*dialect="AMQP 0-9-1"`)
+		revokes(t, "at first", "secret-first", func() { publish(t, ch, persistent("secret-first")) }, g)
+		g.stop()
+	}
+	publish(t, ch, persistent("secret-away"))
+	publish(t, ch, persistent("secret-away"))
+	for _, set := range kept {
+		g := start(t, set...)
+		until(t, "what was published meanwhile", func() bool { return g.status(token(t, "secret-away")) == 401 })
+		g.stop()
+		g = start(t, set...) // what has been dealt with does not come again
+		publish(t, ch, persistent("secret-last"))
+		until(t, "the last one", func() bool { return g.status(token(t, "secret-last")) == 401 })
+		if code := g.status(token(t, "secret-away")); code != 200 {
+			t.Errorf("%s: it came again: %d", set[3], code)
+		}
+	}
+}

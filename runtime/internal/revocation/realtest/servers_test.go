@@ -251,10 +251,12 @@ var activeMQ = &server{
 		}
 		return os.WriteFile(filepath.Join(s.dir, "activemq.xml"), fmt.Appendf(nil, `<beans xmlns="http://www.springframework.org/schema/beans" xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance"
  xsi:schemaLocation="http://www.springframework.org/schema/beans http://www.springframework.org/schema/beans/spring-beans.xsd http://activemq.apache.org/schema/core http://activemq.apache.org/schema/core/activemq-core.xsd">
- <broker xmlns="http://activemq.apache.org/schema/core" brokerName="localhost" useJmx="false" persistent="false">
+ <broker xmlns="http://activemq.apache.org/schema/core" brokerName="localhost" useJmx="false" persistent="true">
   <plugins><simpleAuthenticationPlugin anonymousAccessAllowed="false"><users>
-   <authenticationUser username="admin" password="admin" groups="users"/></users></simpleAuthenticationPlugin></plugins>
+   <authenticationUser username="admin" password="admin" groups="users"/>
+   <authenticationUser username="odd" password="p:a\s s" groups="users"/></users></simpleAuthenticationPlugin></plugins>
   <sslContext><sslContext keyStore="file:%s" keyStorePassword="changeit" keyStoreType="PKCS12"/></sslContext>
+  <persistenceAdapter><kahaDB directory="%s"/></persistenceAdapter>
   <transportConnectors>
    <transportConnector name="openwire" uri="tcp://127.0.0.1:%s"/>
    <transportConnector name="stomp" uri="stomp://127.0.0.1:%s"/>
@@ -263,7 +265,7 @@ var activeMQ = &server{
   </transportConnectors>
  </broker>
 </beans>
-`, store, s.port("openwire"), s.port("stomp"), s.port("stomp+ssl"), s.port("auto")), 0o600)
+`, store, filepath.Join(s.dir, "data"), s.port("openwire"), s.port("stomp"), s.port("stomp+ssl"), s.port("auto")), 0o600)
 	},
 	command: func(s *server) *exec.Cmd {
 		return exec.Command("/usr/bin/java", "-Xmx256m", "-Dactivemq.home=/usr/share/activemq", "-Dactivemq.base="+s.dir, "-Dactivemq.conf="+s.dir,

@@ -1,13 +1,15 @@
 // Package amqp091 speaks AMQP 0-9-1 to brokers such as WSO2's own and RabbitMQ.
 //
 // A topic is a routing key of the exchange amq.topic there. Each gateway has a
-// queue of its own, which the broker takes away when the connection ends.
+// queue of its own, which the broker takes away when the connection ends, or, if
+// the subscription is durable, when nobody has come for a week.
 package amqp091
 
 import (
 	"context"
 	"errors"
 	"net"
+	"time"
 
 	amqp "github.com/rabbitmq/amqp091-go"
 
@@ -15,7 +17,11 @@ import (
 	"github.com/microgw/microgw/runtime/internal/revocation/message"
 )
 
-const exchange = "amq.topic"
+const (
+	exchange = "amq.topic"
+	prefetch = 1000
+	lonely   = 7 * 24 * time.Hour
+)
 
 // Dial implements broker.Dial. Of the virtual hosts the first that there is is
 // taken: WSO2's conf says carbon, which other brokers do not have.
@@ -81,7 +87,15 @@ func dial(ctx context.Context, t broker.Target, vhost string) (_ *subscription, 
 	if err != nil {
 		return nil, err
 	}
-	q, err := ch.QueueDeclare("", false, true, true, false, nil)
+	durable := t.Durable != ""
+	name, args := "", amqp.Table(nil)
+	if durable {
+		name, args = "micro-gw."+t.Topic+"."+t.Durable, amqp.Table{amqp.QueueTTLArg: lonely.Milliseconds()}
+		if err := ch.Qos(prefetch, 0, false); err != nil {
+			return nil, err
+		}
+	}
+	q, err := ch.QueueDeclare(name, durable, !durable, !durable, false, args)
 	if err != nil {
 		return nil, err
 	}
@@ -89,20 +103,27 @@ func dial(ctx context.Context, t broker.Target, vhost string) (_ *subscription, 
 		return nil, err
 	}
 	closed := c.NotifyClose(make(chan *amqp.Error, 1))
-	deliveries, err := ch.Consume(q.Name, "", true, true, false, false, nil)
+	deliveries, err := ch.Consume(q.Name, "", !durable, true, false, false, nil)
 	if err != nil {
 		return nil, err
 	}
-	return &subscription{nc, deliveries, closed}, nil
+	return &subscription{conn: nc, deliveries: deliveries, closed: closed, durable: durable}, nil
 }
 
 type subscription struct {
 	conn       net.Conn
 	deliveries <-chan amqp.Delivery
 	closed     <-chan *amqp.Error
+	durable    bool
+	last       *amqp.Delivery // that is being dealt with
 }
 
 func (s *subscription) Receive(ctx context.Context) (message.Message, error) {
+	if s.durable && s.last != nil {
+		if err := s.last.Ack(false); err != nil {
+			return message.Message{}, err
+		}
+	}
 	select {
 	case <-ctx.Done():
 		return message.Message{}, ctx.Err()
@@ -117,6 +138,7 @@ func (s *subscription) Receive(ctx context.Context) (message.Message, error) {
 			}
 			return message.Message{}, errors.New("connection closed")
 		}
+		s.last = &d
 		return message.Message{ContentType: d.ContentType, Properties: d.Headers, Body: d.Body}, nil
 	}
 }

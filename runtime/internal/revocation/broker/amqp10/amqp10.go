@@ -47,7 +47,8 @@ func subscribe(ctx context.Context, nc net.Conn, t broker.Target) (*subscription
 		sasl = amqp.SASLTypePlain(t.Username, t.Password)
 	}
 	c, err := amqp.NewConn(ctx, nc, &amqp.ConnOptions{
-		HostName: t.Host, SASLType: sasl, IdleTimeout: 2 * broker.Heartbeat, MaxFrameSize: 128 << 10,
+		ContainerID: t.Durable, // "": one that nobody else has
+		HostName:    t.Host, SASLType: sasl, IdleTimeout: 2 * broker.Heartbeat, MaxFrameSize: 128 << 10,
 	})
 	if err != nil {
 		return nil, err
@@ -57,14 +58,23 @@ func subscribe(ctx context.Context, nc net.Conn, t broker.Target) (*subscription
 		return nil, err
 	}
 	address, capabilities := topic(c.Properties(), t.Topic)
-	r, err := session.NewReceiver(ctx, address, &amqp.ReceiverOptions{
+	if t.Durable != "" && capabilities == nil && strings.HasPrefix(address, "/") {
+		return nil, errors.New("this broker keeps nothing for who is away in AMQP 1.0: use AMQP 0-9-1 (amqp091://)")
+	}
+	o := &amqp.ReceiverOptions{
 		Credit: credit, SettlementMode: amqp.ReceiverSettleModeFirst.Ptr(), RequestedSenderSettleMode: amqp.SenderSettleModeSettled.Ptr(),
 		SourceCapabilities: capabilities, MaxMessageSize: message.MaxBody,
-	})
+	}
+	if t.Durable != "" {
+		// The name of the container and that of the link are what it is known by.
+		o.Name, o.SourceDurability, o.SourceExpiryPolicy = t.Durable, amqp.DurabilityUnsettledState, amqp.ExpiryPolicyNever
+		o.RequestedSenderSettleMode = amqp.SenderSettleModeUnsettled.Ptr()
+	}
+	r, err := session.NewReceiver(ctx, address, o)
 	if err != nil {
 		return nil, fmt.Errorf("subscribe to %s: %w", address, err)
 	}
-	return &subscription{nc, r}, nil
+	return &subscription{conn: nc, receiver: r}, nil
 }
 
 // topic is the topic's address in the words of the broker.
@@ -82,16 +92,20 @@ func topic(broker map[string]any, name string) (address string, capabilities []s
 type subscription struct {
 	conn     net.Conn
 	receiver *amqp.Receiver
+	last     *amqp.Message // that is being dealt with
 }
 
 func (s *subscription) Receive(ctx context.Context) (message.Message, error) {
+	if s.last != nil {
+		if err := s.receiver.AcceptMessage(ctx, s.last); err != nil {
+			return message.Message{}, err
+		}
+	}
 	m, err := s.receiver.Receive(ctx, nil)
 	if err != nil {
 		return message.Message{}, err
 	}
-	if err := s.receiver.AcceptMessage(ctx, m); err != nil {
-		return message.Message{}, err
-	}
+	s.last = m
 	out := message.Message{Properties: m.ApplicationProperties}
 	if m.Properties != nil && m.Properties.ContentType != nil {
 		out.ContentType = *m.Properties.ContentType

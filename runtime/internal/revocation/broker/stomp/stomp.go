@@ -1,146 +1,262 @@
-// Package stomp speaks STOMP 1.0 to 1.2 to brokers such as ActiveMQ.
+// Package stomp speaks STOMP 1.0 to 1.2 to brokers such as ActiveMQ, Artemis and
+// RabbitMQ with its plugin, as far as a subscriber must.
 //
 // What surprises: map messages are asked for as XML (jms-map-xml), which keeps
 // every value as it was; without it ActiveMQ delivers them empty. What arrives is
 // read by what it is all the same, for with several subscribers that ask for
-// different forms the broker may deliver another's.
+// different forms the broker may deliver another's. And there is no library behind
+// it: the one there is bounds neither a frame nor a line, takes no receipt for a
+// subscription, and escapes passwords in CONNECT, which STOMP does not.
 package stomp
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
 	"net"
+	"strconv"
+	"strings"
+	"sync"
 	"time"
-
-	"github.com/go-stomp/stomp/v3"
-	"github.com/go-stomp/stomp/v3/frame"
 
 	"github.com/microgw/microgw/runtime/internal/revocation/broker"
 	"github.com/microgw/microgw/runtime/internal/revocation/message"
 )
 
-// maxHead is the longest header line that is read; a property may be a whole
-// token.
-const maxHead = 64 << 10
+const (
+	// silence is how many of the broker's intervals may pass without a word.
+	silence = 2
+	// slack is for a broker, or a gateway, that is busy.
+	slack        = broker.Heartbeat / 4
+	writeTimeout = 10 * time.Second
+)
 
 // Dial implements broker.Dial.
 func Dial(ctx context.Context, t broker.Target) (broker.Subscription, error) {
+	if strings.ContainsAny(t.Username+t.Password, "\r\n\x00") {
+		return nil, errors.New("the user or the password has a line break in it")
+	}
 	nc, err := broker.Connect(ctx, t)
 	if err != nil {
 		return nil, err
 	}
-	// Whatever the library waits for below ends with ctx.
+	// Whatever is waited for below ends with ctx.
 	stop := context.AfterFunc(ctx, func() { _ = nc.Close() })
-	s, err := subscribe(ctx, nc, t)
+	s := &subscription{conn: nc, durable: t.Durable, quit: make(chan struct{})}
+	s.in = reader{in: bufio.NewReaderSize(readFunc(s.read), 16<<10)}
+	err = s.open(t)
 	if !stop() && err == nil {
-		s.Close()
 		err = ctx.Err()
 	}
 	if err != nil {
-		_ = nc.Close()
+		s.Close()
 		if ctx.Err() != nil {
 			err = errors.New("no answer in STOMP")
-		} else if errors.Is(err, frame.ErrInvalidCommand) {
-			err = errors.New("the port speaks another protocol")
 		}
 		return nil, err
 	}
 	return s, nil
 }
 
-func subscribe(ctx context.Context, nc net.Conn, t broker.Target) (*subscription, error) {
-	options := []func(*stomp.Conn) error{
-		stomp.ConnOpt.Host(t.Host),
-		// Ours come twice as often as is promised, and the broker's may be late.
-		stomp.ConnOpt.HeartBeat(broker.Heartbeat, broker.Heartbeat),
-		stomp.ConnOpt.HeartBeatError(broker.Heartbeat / 2),
-		stomp.ConnOpt.HeartBeatGracePeriodMultiplier(1.5),
-		stomp.ConnOpt.ReadBufferSize(maxHead),
-		stomp.ConnOpt.Logger(silent{}),
-		stomp.ConnOpt.UnsubscribeReceiptTimeout(10 * time.Second),
-		stomp.ConnOpt.DisconnectReceiptTimeout(time.Second),
-	}
-	if t.Username != "" {
-		options = append(options, stomp.ConnOpt.Login(t.Username, t.Password))
-	}
-	c, err := stomp.ConnectWithContext(ctx, nc, options...)
-	if err != nil {
-		return nil, err
-	}
-	destination := "/topic/" + t.Topic
-	form := stomp.SubscribeOpt.Header("transformation", "jms-map-xml")
-	sub, err := c.Subscribe(destination, stomp.AckAuto, form)
-	if err != nil {
-		return nil, err
-	}
-	// The library takes no receipt for SUBSCRIBE, but waits for that of
-	// UNSUBSCRIBE. A broker works through the frames of a connection one after the
-	// other: when a second subscription is known to have ended, the first one
-	// stands.
-	second, err := c.Subscribe(destination, stomp.AckAuto, form)
-	if err == nil {
-		err = second.Unsubscribe()
-	}
-	if err != nil {
-		// The reason is what the broker has said to the first one.
-		select {
-		case m := <-sub.C:
-			if m != nil && m.Err != nil {
-				err = m.Err
-			}
-		default:
-		}
-		return nil, fmt.Errorf("subscribe to %s: %w", destination, err)
-	}
-	return &subscription{nc, sub}, nil
-}
+type readFunc func([]byte) (int, error)
+
+func (f readFunc) Read(p []byte) (int, error) { return f(p) }
 
 type subscription struct {
-	conn net.Conn
-	sub  *stomp.Subscription
+	conn    net.Conn
+	in      reader
+	version string
+	durable string
+	patient time.Duration // with the broker's silence; 0: for ever
+	early   []frame       // messages that came before the receipt
+	last    frame         // the message that is being dealt with
+	quit    chan struct{}
+	once    sync.Once
+	beating sync.WaitGroup
+	writing sync.Mutex
+}
+
+// read is the connection's, with a time limit from one read to the next.
+func (s *subscription) read(p []byte) (int, error) {
+	if s.patient > 0 {
+		_ = s.conn.SetReadDeadline(time.Now().Add(s.patient))
+	}
+	n, err := s.conn.Read(p)
+	if e := (net.Error)(nil); errors.As(err, &e) && e.Timeout() {
+		err = fmt.Errorf("the broker has been silent for %v", s.patient)
+	}
+	return n, err
+}
+
+func (s *subscription) write(b []byte) error {
+	s.writing.Lock()
+	defer s.writing.Unlock()
+	_ = s.conn.SetWriteDeadline(time.Now().Add(writeTimeout))
+	_, err := s.conn.Write(b)
+	return err
+}
+
+// send writes a frame without a body. A name of ours needs no escapes; what does
+// is escaped by the caller.
+func (s *subscription) send(command string, header ...string) error {
+	var b strings.Builder
+	b.WriteString(command + "\n")
+	for i := 0; i < len(header); i += 2 {
+		b.WriteString(header[i] + ":" + header[i+1] + "\n")
+	}
+	b.WriteString("\n\x00")
+	return s.write([]byte(b.String()))
+}
+
+// open connects and subscribes.
+func (s *subscription) open(t broker.Target) error {
+	beat := strconv.FormatInt(broker.Heartbeat.Milliseconds(), 10)
+	// CONNECT has no escapes (STOMP 1.2, section Value Encoding).
+	connect := []string{"accept-version", "1.0,1.1,1.2", "host", t.Host, "heart-beat", beat + "," + beat}
+	if t.Username != "" {
+		connect = append(connect, "login", t.Username, "passcode", t.Password)
+	}
+	if t.Durable != "" {
+		connect = append(connect, "client-id", t.Durable)
+	}
+	if err := s.send("CONNECT", connect...); err != nil {
+		return err
+	}
+	f, err := s.in.frame("")
+	if err != nil {
+		return err
+	}
+	if f.command != "CONNECTED" {
+		return f.failure()
+	}
+	s.version = f.get("version")
+	s.beat(f.get("heart-beat"))
+
+	destination := "/topic/" + t.Topic
+	subscribe := []string{"id", "0", "destination", destination, "ack", "auto", "transformation", "jms-map-xml", "receipt", "subscribed"}
+	if t.Durable != "" {
+		// ActiveMQ, Artemis and RabbitMQ have a word of their own each; the others'
+		// mean nothing to them.
+		subscribe[1], subscribe[5] = t.Durable, "client"
+		subscribe = append(subscribe, "activemq.subscriptionName", t.Durable, "durable-subscription-name", t.Durable, "durable", "true", "auto-delete", "false")
+	}
+	if err := s.send("SUBSCRIBE", subscribe...); err != nil {
+		return err
+	}
+	for {
+		f, err := s.in.frame(s.version)
+		if err != nil {
+			return fmt.Errorf("subscribe to %s: %w", destination, err)
+		}
+		switch {
+		case f.command == "RECEIPT" && f.get("receipt-id") == "subscribed":
+			return nil
+		case f.command == "MESSAGE":
+			if s.early = append(s.early, f); len(s.early) > 1000 {
+				return fmt.Errorf("subscribe to %s: messages and no receipt", destination)
+			}
+		case f.command == "ERROR":
+			return fmt.Errorf("subscribe to %s: %w", destination, f.failure())
+		}
+	}
+}
+
+// beat sees to it that each side hears of the other, as the broker has answered
+// (STOMP 1.2, section Heart-beating). What it leaves out it does not do.
+func (s *subscription) beat(answer string) {
+	theirs, ours, _ := strings.Cut(answer, ",")
+	interval := func(text string) time.Duration {
+		ms, err := strconv.ParseInt(strings.TrimSpace(text), 10, 64)
+		if err != nil || ms <= 0 || ms > time.Hour.Milliseconds() {
+			return 0
+		}
+		return max(time.Duration(ms)*time.Millisecond, broker.Heartbeat)
+	}
+	if d := interval(theirs); d > 0 {
+		s.patient = silence*d + slack
+	}
+	d := interval(ours)
+	if d == 0 {
+		return
+	}
+	s.beating.Go(func() {
+		t := time.NewTicker(d / 2) // twice as often as is promised
+		defer t.Stop()
+		for {
+			select {
+			case <-s.quit:
+				return
+			case <-t.C:
+				if s.write([]byte("\n")) != nil {
+					_ = s.conn.Close()
+					return
+				}
+			}
+		}
+	})
 }
 
 func (s *subscription) Receive(ctx context.Context) (message.Message, error) {
-	select {
-	case <-ctx.Done():
-		return message.Message{}, ctx.Err()
-	case m, ok := <-s.sub.C:
-		switch {
-		case !ok:
-			return message.Message{}, errors.New("connection closed")
-		case m.Err != nil:
-			return message.Message{}, m.Err
-		}
-		properties := make(map[string]any, m.Header.Len())
-		for i := range m.Header.Len() {
-			name, value := m.Header.GetAt(i)
-			if _, ok := properties[name]; !ok { // the first one counts (STOMP 1.2)
-				properties[name] = value
+	stop := context.AfterFunc(ctx, func() { _ = s.conn.Close() })
+	defer stop()
+	m, err := s.receive()
+	if err != nil && ctx.Err() != nil {
+		err = ctx.Err()
+	}
+	return m, err
+}
+
+func (s *subscription) receive() (message.Message, error) {
+	if err := s.acknowledge(); err != nil {
+		return message.Message{}, err
+	}
+	for {
+		var f frame
+		if len(s.early) > 0 {
+			f, s.early = s.early[0], s.early[1:]
+		} else {
+			var err error
+			if f, err = s.in.frame(s.version); err != nil {
+				return message.Message{}, err
 			}
 		}
-		return message.Message{ContentType: m.ContentType, Properties: properties, Body: m.Body}, nil
+		switch f.command {
+		case "ERROR":
+			return message.Message{}, f.failure()
+		case "MESSAGE":
+			s.last = f
+			properties := make(map[string]any, len(f.header))
+			for _, h := range f.header {
+				if _, ok := properties[h[0]]; !ok { // the first one counts (STOMP 1.2)
+					properties[h[0]] = h[1]
+				}
+			}
+			return message.Message{ContentType: f.get("content-type"), Properties: properties, Body: f.body}, nil
+		}
 	}
 }
 
-// Close hangs up. The library's goroutines end with the connection, if somebody
-// takes what they hold.
-func (s *subscription) Close() {
-	_ = s.conn.Close()
-	go func() {
-		for range s.sub.C {
-		}
-	}()
+// acknowledge tells the broker that it need not keep the last message any more.
+func (s *subscription) acknowledge() error {
+	f := s.last
+	if s.last = (frame{}); s.durable == "" || f.command == "" {
+		return nil
+	}
+	escape := escapes[s.version]
+	if s.version == "1.2" {
+		return s.send("ACK", "id", escape.Replace(f.get("ack")))
+	}
+	id := f.get("message-id")
+	if escape != nil {
+		id = escape.Replace(id)
+	}
+	return s.send("ACK", "message-id", id, "subscription", s.durable)
 }
 
-// silent keeps the library from writing to the process's standard error.
-type silent struct{}
-
-func (silent) Debugf(string, ...any)   {}
-func (silent) Infof(string, ...any)    {}
-func (silent) Warningf(string, ...any) {}
-func (silent) Errorf(string, ...any)   {}
-func (silent) Debug(string)            {}
-func (silent) Info(string)             {}
-func (silent) Warning(string)          {}
-func (silent) Error(string)            {}
+// Close hangs up.
+func (s *subscription) Close() {
+	s.once.Do(func() { close(s.quit) })
+	_ = s.conn.Close()
+	s.beating.Wait()
+}

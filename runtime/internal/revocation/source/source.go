@@ -1,0 +1,145 @@
+// Package source is what the sources of revoked tokens have in common: how they
+// stand, what of it is logged, and how long they wait before they try again.
+package source
+
+import (
+	"context"
+	"math/rand/v2"
+	"sync"
+	"time"
+)
+
+// Times between attempts. One that fails because nobody is there is short: what
+// is published while the gateway is not back yet may be lost.
+const (
+	FirstRetry = 250 * time.Millisecond
+	LastRetry  = 30 * time.Second
+	LastAway   = 2 * time.Second
+	repeatLog  = 10 * time.Minute // of what goes on failing in the same way
+)
+
+// State is for those who look after the gateway.
+type State struct {
+	Source    string // whom, and where
+	Connected bool
+	Since     time.Time // when it came to be so
+	Error     string    // why not connected
+	Messages  int64     // since the start
+	Last      time.Time // of them; zero: none yet
+	// Snapshot is when what was read from a file was known to be true; zero if none
+	// was read, or the source has been since.
+	Snapshot time.Time
+}
+
+// A Status is a State that changes. It is safe for concurrent use.
+type Status struct {
+	tried chan struct{}
+	once  sync.Once
+
+	mu    sync.Mutex
+	state State // guarded by mu
+}
+
+// New returns the status of a source that nothing is known from yet.
+func New(name string) *Status {
+	return &Status{tried: make(chan struct{}), state: State{Source: name, Since: time.Now(), Error: "not connected yet"}}
+}
+
+// State is how things stand.
+func (s *Status) State() State {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.state
+}
+
+// Tried is closed when the source has been asked, or could not be, for the first
+// time.
+func (s *Status) Tried() <-chan struct{} { return s.tried }
+
+// SetTried closes Tried.
+func (s *Status) SetTried() { s.once.Do(func() { close(s.tried) }) }
+
+// Update has f change the state.
+func (s *Status) Update(f func(*State)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	f(&s.state)
+}
+
+// Up says that the source can be heard.
+func (s *Status) Up() {
+	s.Update(func(st *State) {
+		if !st.Connected {
+			st.Connected, st.Since = true, time.Now()
+		}
+		st.Error, st.Snapshot = "", time.Time{}
+	})
+}
+
+// Down says that it cannot, and why. It reports whether it could before.
+func (s *Status) Down(err error) (was bool) {
+	s.Update(func(st *State) {
+		if was = st.Connected; was {
+			st.Connected, st.Since = false, time.Now()
+		}
+		st.Error = err.Error()
+	})
+	return was
+}
+
+// Heard counts a message.
+func (s *Status) Heard() { s.Update(func(st *State) { st.Messages++; st.Last = time.Now() }) }
+
+// A Complaint is what was logged last of failures: each is logged when it is new,
+// and again when it has gone on for a while.
+type Complaint struct {
+	text string
+	at   time.Time
+}
+
+// Due reports whether err is to be logged, which it is taken to be then.
+func (c *Complaint) Due(err error) bool {
+	if text := err.Error(); text != c.text || time.Since(c.at) > repeatLog {
+		c.text, c.at = text, time.Now()
+		return true
+	}
+	return false
+}
+
+// Settle says that all is well, and reports whether it was not.
+func (c *Complaint) Settle() bool {
+	was := c.text != ""
+	c.text = ""
+	return was
+}
+
+// A Backoff is how long to wait between attempts: longer and longer, unless one
+// has lasted.
+type Backoff struct {
+	wait  time.Duration
+	began time.Time
+}
+
+// Begin says that an attempt begins.
+func (b *Backoff) Begin() { b.began = time.Now() }
+
+// Pause waits after an attempt, at most about last; false if ctx is done.
+func (b *Backoff) Pause(ctx context.Context, last time.Duration) bool {
+	if b.wait = min(2*b.wait, last); b.wait == 0 || time.Since(b.began) > LastRetry {
+		b.wait = FirstRetry
+	}
+	return Sleep(ctx, b.wait)
+}
+
+// Sleep waits half of d and up to as much again, so that many gateways do not come
+// back at the same moment. It reports false if ctx is done.
+func Sleep(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d/2 + rand.N(d))
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-t.C:
+		return true
+	}
+}
