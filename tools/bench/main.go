@@ -154,12 +154,6 @@ func (b *bench) run() error {
 		pairs = append([]pair{{haproxy, reference}}, pairs...)
 	}
 
-	mutual, overTLS, err := b.secure(upstream.port, publicKey, token)
-	if err != nil {
-		return err
-	}
-	pairs = append(pairs, pair{overTLS, reference}, pair{mutual, overTLS})
-
 	b.progress("measuring start-up")
 	if err := b.startUps(plainAPI, hugeAPI, publicKey, token); err != nil {
 		return err
@@ -173,7 +167,7 @@ func (b *bench) run() error {
 			return err
 		}
 	}
-	for _, s := range append([]*server{reference}, candidates(pairs)...) {
+	for _, s := range b.running[1:] {
 		if s.idleRSS, err = rss(s.pid()); err != nil {
 			return err
 		}
@@ -203,10 +197,6 @@ func (b *bench) run() error {
 		return err
 	}
 
-	b.progress("measuring good requests beside forged tokens")
-	if err := b.floods(secured, token, b.rounds); err != nil {
-		return err
-	}
 	b.progress("measuring the heap, and idle connections")
 	if err := b.heap(secured); err != nil {
 		return err
@@ -219,15 +209,8 @@ func (b *bench) run() error {
 	}
 	b.result.reference = reference
 	b.result.plain, b.result.secured, b.result.cold, b.result.large = plain, secured, cold, large
-	b.result.mutual, b.result.pairs = mutual, pairs
+	b.result.pairs = pairs
 	return b.report()
-}
-
-func candidates(pairs []pair) (list []*server) {
-	for _, p := range pairs {
-		list = append(list, p.candidate)
-	}
-	return list
 }
 
 // heap measures what requests allocate, over connections that stay: a new

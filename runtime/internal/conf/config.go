@@ -39,7 +39,7 @@ type Config struct {
 	Issuers    []Issuer // whose tokens are accepted; the development issuer is never in it
 	Security   Security
 	BackendJWT BackendJWT
-	APIKeys    []APIKeyIssuer
+	APIKeys    APIKeys
 	Mutual     Mutual
 	Users      []User // by name
 	UserStore  UserStore
@@ -226,13 +226,11 @@ type Security struct {
 	ValidateSubscriptions bool // Issuer.Subscriptions where it says nothing
 }
 
-// APIKeyIssuer is somebody whose API keys are accepted.
-type APIKeyIssuer struct {
-	Issuer  Issuer // its name, audience, key and leeway
+// APIKeys is whose API keys are accepted.
+type APIKeys struct {
+	Issuer  Issuer // its name, audience, key and leeway; Issuer.Issuer "": none
 	Scoped  bool   // a key must name the APIs that it is for
 	Lasting bool   // a key need not expire
-
-	number string // of its table
 }
 
 // TokenCache is the cache of verified tokens.

@@ -40,7 +40,6 @@ type rowTable interface {
 // rowTables is all of them.
 var rowTables = []rowTable{
 	&users,
-	&apiKeyIssuers,
 	&apiCertificates,
 	&claimNames,
 }

@@ -5,7 +5,6 @@ import (
 	"crypto/x509"
 	"encoding/base64"
 	"errors"
-	"net/netip"
 	"strings"
 	"testing"
 
@@ -19,7 +18,7 @@ import (
 // users knows one.
 type users struct{}
 
-func (users) Check(_ netip.Addr, name, password []byte) (*exchange.Principal, error) {
+func (users) Check(name, password []byte) (*exchange.Principal, error) {
 	if string(name) == "alice" && string(password) == "secret" {
 		return &exchange.Principal{Scheme: "basic", Username: "alice"}, nil
 	}

@@ -380,8 +380,8 @@ func (v *Verifier) verify(token []byte, from netip.Addr, now int64) (*verified, 
 // token is known go first.
 func (v *Verifier) checkSignature(t *jws.Token, list []*keys.Key, from netip.Addr) (*keys.Key, error) {
 	turn := v.turns.Take(from, 0)
+	defer turn.End()
 	err := keys.ErrUnknownKey
-	defer func() { turn.End(err != nil) }()
 	for _, k := range list {
 		if err = t.Verify(k); err == nil {
 			return k, nil
