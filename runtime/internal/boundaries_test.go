@@ -63,15 +63,27 @@ func TestBoundaries(t *testing.T) {
 		},
 		{
 			In:     root + "runtime/...",
-			Import: []string{"github.com/go-ldap/ldap/...", "github.com/go-asn1-ber/asn1-ber/...", "golang.org/x/text/..."},
+			Import: []string{"github.com/go-ldap/ldap/...", "github.com/go-asn1-ber/asn1-ber/..."},
 			Except: []string{internal + "userstore/ldap"},
 			Reason: "directories are asked by userstore/ldap",
+		},
+		{
+			In:     root + "runtime/...",
+			Import: []string{"golang.org/x/text/..."},
+			Except: []string{internal + "userstore"},
+			Reason: "names that are one to a user store are told by userstore",
 		},
 		{
 			In:     root + "runtime/...",
 			Import: []string{internal + "userstore/..."},
 			Except: []string{internal + "gateway", internal + "userstore/..."},
 			Reason: "a policy is handed its users; it does not know where they are",
+		},
+		{
+			In:     root + "runtime/...",
+			Import: []string{internal + "flight"},
+			Except: []string{internal + "policy/basic", internal + "introspect"},
+			Reason: "equal questions become one where they are asked: at passwords (policy/basic) and opaque tokens (introspect)",
 		},
 		{
 			In:     root + "runtime/...",

@@ -154,6 +154,12 @@ func (b *bench) run() error {
 		pairs = append([]pair{{haproxy, reference}}, pairs...)
 	}
 
+	mutual, overTLS, err := b.secure(upstream.port, publicKey, token)
+	if err != nil {
+		return err
+	}
+	pairs = append(pairs, pair{overTLS, reference}, pair{mutual, overTLS})
+
 	b.progress("measuring start-up")
 	if err := b.startUps(plainAPI, hugeAPI, publicKey, token); err != nil {
 		return err
@@ -167,7 +173,7 @@ func (b *bench) run() error {
 			return err
 		}
 	}
-	for _, s := range b.running[1:] {
+	for _, s := range append([]*server{reference}, candidates(pairs)...) {
 		if s.idleRSS, err = rss(s.pid()); err != nil {
 			return err
 		}
@@ -197,6 +203,10 @@ func (b *bench) run() error {
 		return err
 	}
 
+	b.progress("measuring good requests beside forged tokens")
+	if err := b.floods(secured, token, b.rounds); err != nil {
+		return err
+	}
 	b.progress("measuring the heap, and idle connections")
 	if err := b.heap(secured); err != nil {
 		return err
@@ -209,8 +219,15 @@ func (b *bench) run() error {
 	}
 	b.result.reference = reference
 	b.result.plain, b.result.secured, b.result.cold, b.result.large = plain, secured, cold, large
-	b.result.pairs = pairs
+	b.result.mutual, b.result.pairs = mutual, pairs
 	return b.report()
+}
+
+func candidates(pairs []pair) (list []*server) {
+	for _, p := range pairs {
+		list = append(list, p.candidate)
+	}
+	return list
 }
 
 // heap measures what requests allocate, over connections that stay: a new

@@ -30,6 +30,7 @@ type server struct {
 	port    int
 	command []string
 	header  string // sent with each request, besides the usual ones
+	front   *server // asked instead of it, if there is one
 
 	cmd     *exec.Cmd
 	logPath string
@@ -59,6 +60,14 @@ func (s sample) micros() float64 {
 
 func (s sample) perSecond() float64 {
 	return float64(s.requests) / s.elapsed.Seconds()
+}
+
+// entry returns the address that requests are sent to.
+func (s *server) entry() string {
+	if s.front != nil {
+		return address(s.front.port)
+	}
+	return address(s.port)
 }
 
 func (s *server) pid() int { return s.cmd.Process.Pid }
@@ -91,6 +100,12 @@ func (s *server) allocated() int64 {
 
 // start runs the server on a core and waits until it answers.
 func (b *bench) start(s *server, core string) error {
+	if s.front != nil {
+		if err := b.launch(s.front, loadCore); err != nil {
+			return err
+		}
+		b.running = append(b.running, s.front)
+	}
 	if err := b.launch(s, core); err != nil {
 		return err
 	}
@@ -143,7 +158,7 @@ func exited(pid int) bool {
 
 // get asks for the target once over a connection of its own.
 func get(s *server) error {
-	c, err := net.DialTimeout("tcp", address(s.port), time.Second)
+	c, err := net.DialTimeout("tcp", s.entry(), time.Second)
 	if err != nil {
 		return err
 	}
@@ -153,7 +168,7 @@ func get(s *server) error {
 
 func exchange(c net.Conn, s *server) error {
 	c.SetDeadline(time.Now().Add(2 * time.Second))
-	head := "GET " + target + " HTTP/1.1\r\nHost: " + address(s.port) + "\r\n"
+	head := "GET " + target + " HTTP/1.1\r\nHost: " + s.entry() + "\r\n"
 	if s.header != "" {
 		head += s.header + "\r\n"
 	}
@@ -208,7 +223,7 @@ func (b *bench) sample(s *server, seconds int) (sample, error) {
 	if s.header != "" {
 		args = append(args, "-H", s.header)
 	}
-	args = append(args, "http://"+address(s.port)+target)
+	args = append(args, "http://"+s.entry()+target)
 	before, err := cpuTime(s.pid())
 	if err != nil {
 		return sample{}, fmt.Errorf("%s: %w\n%s", s.name, err, s.log())
@@ -244,6 +259,18 @@ var (
 	wrkNot2xx   = regexp.MustCompile(`Non-2xx or 3xx responses: (\d+)`)
 	wrkSocket   = regexp.MustCompile(`Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)`)
 )
+
+var wrkLatency = regexp.MustCompile(`(?m)^\s+99%\s+([\d.]+)(us|ms|s)$`)
+
+// parseLatency returns the microseconds that 99 of 100 requests did not exceed.
+func parseLatency(out string) (float64, error) {
+	m := wrkLatency.FindStringSubmatch(out)
+	if m == nil {
+		return 0, fmt.Errorf("wrk printed no latency:\n%s", out)
+	}
+	n, err := strconv.ParseFloat(m[1], 64)
+	return n * map[string]float64{"us": 1, "ms": 1e3, "s": 1e6}[m[2]], err
+}
 
 // parseWrk reads what wrk prints. It prints the lines about errors only if
 // there were any.

@@ -227,6 +227,7 @@ type runtimeConf struct {
 	publicKey string // path of a PEM file; empty for no issuer
 	accessLog bool
 	cache     bool
+	tls       *tlsConf // nil: HTTP
 }
 
 // runtime returns the gateway with an artifact and a configuration.
@@ -237,11 +238,14 @@ func (b *bench) runtime(name, artifact string, c runtimeConf) (*server, error) {
 	}
 	base := filepath.Join(b.dir, fmt.Sprintf("runtime-%d", port))
 	var s strings.Builder
-	fmt.Fprintf(&s, `[listenerConfig]
-host = "127.0.0.1"
-httpPort = %d
-httpsPort = -1
-idleTimeout = "600s"
+	s.WriteString("[listenerConfig]\nhost = \"127.0.0.1\"\nidleTimeout = \"600s\"\n")
+	if c.tls != nil {
+		s.WriteString("httpPort = -1\n")
+		c.tls.write(&s, port)
+	} else {
+		fmt.Fprintf(&s, "httpPort = %d\nhttpsPort = -1\n", port)
+	}
+	fmt.Fprintf(&s, `
 
 [admin]
 address = ""
@@ -252,7 +256,8 @@ path = %q
 
 [caching]
 enabled = %v
-`, port, c.accessLog, base+".log", c.cache)
+`, c.accessLog, base+".log", c.cache)
+	c.tls.more(&s)
 	if c.publicKey != "" {
 		fmt.Fprintf(&s, "\n[[jwtTokenConfig]]\nissuer = %q\naudience = %q\npublicKeyFile = %q\n", issuer, audience, c.publicKey)
 	}

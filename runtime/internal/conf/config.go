@@ -39,7 +39,7 @@ type Config struct {
 	Issuers    []Issuer // whose tokens are accepted; the development issuer is never in it
 	Security   Security
 	BackendJWT BackendJWT
-	APIKeys    APIKeys
+	APIKeys    []APIKeyIssuer
 	Mutual     Mutual
 	Users      []User // by name
 	UserStore  UserStore
@@ -226,11 +226,13 @@ type Security struct {
 	ValidateSubscriptions bool // Issuer.Subscriptions where it says nothing
 }
 
-// APIKeys is whose API keys are accepted.
-type APIKeys struct {
-	Issuer  Issuer // its name, audience, key and leeway; Issuer.Issuer "": none
+// APIKeyIssuer is somebody whose API keys are accepted.
+type APIKeyIssuer struct {
+	Issuer  Issuer // its name, audience, key and leeway
 	Scoped  bool   // a key must name the APIs that it is for
 	Lasting bool   // a key need not expire
+
+	number string // of its table
 }
 
 // TokenCache is the cache of verified tokens.

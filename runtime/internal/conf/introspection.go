@@ -21,6 +21,7 @@ type Introspection struct {
 
 	Issuer   string   // "": not checked
 	Audience []string // any of them; none: not checked
+	Claims   []string // members of answers that upstreams may be told
 
 	Timeout           time.Duration
 	NegativeCacheTime time.Duration

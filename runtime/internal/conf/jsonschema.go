@@ -148,8 +148,8 @@ func JSONSchema(w io.Writer) error {
 		}
 		defs[name] = t
 		// "a.b" in quotes is the same table as a.b; WSO2's files have some.
-		if strings.Contains(name, ".") && !strings.Contains(name, "#") && !strings.Contains(name, "*") {
-			root.PatternProperties["^"+regexp.QuoteMeta(name)+"$"] = g.ref(name)
+		if quoted := strings.TrimSuffix(name, ".#"); strings.Contains(quoted, ".") && !strings.ContainsAny(quoted, "#*") {
+			root.PatternProperties["^"+regexp.QuoteMeta(quoted)+"$"] = g.ref(name)
 		}
 		if before, ok := strings.CutSuffix(name, ".*"); ok {
 			root.PatternProperties["^"+regexp.QuoteMeta(before)+`\..+$`] = g.ref(name)

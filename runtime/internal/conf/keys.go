@@ -137,21 +137,6 @@ var ownKeys = []key[Config]{
 
 	{"security.validateSubscriptions", nil, "3.2", boolOf(func(c *Config) *bool { return &c.Security.ValidateSubscriptions }),
 		"What `jwtTokenConfig.validateSubscription` is for issuers that do not say it."},
-	{apiKeys + "issuer", nil, "3.1", partOf(keyIssuer, stringOf(func(i *Issuer) *string { return &i.Issuer }, anything)),
-		"What an API key's `iss` must be, to the letter: the `--issuer` of `micro-gw apikey`. Empty: no keys are accepted, but those of development. See [API keys](authentication/api-keys.md)."},
-	{apiKeys + "audience", nil, "3.1", partOf(keyIssuer, audience()),
-		"What an API key's `aud` must be or hold: a string, or a list of which one will do. Absent: not checked."},
-	{apiKeys + "certificateAlias", nil, "3.1", partOf(keyIssuer, stringOf(func(i *Issuer) *string { return &i.CertificateAlias }, anything)),
-		"Alias of that issuer's certificate in `listenerConfig.trustStorePath`."},
-	{apiKeys + "jwksURL", nil, "", partOf(keyIssuer, stringOf(func(i *Issuer) *string { return &i.JWKSURL }, isJWKS)),
-		"URL of its key set; if it is there, `certificateAlias` is not used."},
-	{apiKeys + "publicKeyFile", nil, "", partOf(keyIssuer, fileOf(func(i *Issuer) *string { return &i.PublicKeyFile })),
-		"PEM file with its public key or certificate."},
-	{apiKeys + "validateAllowedAPIs", nil, "3.1", boolOf(func(c *Config) *bool { return &c.APIKeys.Scoped }),
-		"Whether a key must name the APIs that it is for. What a key names holds in any case."},
-	{apiKeys + "allowWithoutExpiry", nil, "", boolOf(func(c *Config) *bool { return &c.APIKeys.Lasting }),
-		"Whether keys without `exp` are accepted, such as those that WSO2's gateway gives out unless told otherwise."},
-
 	{"jwtConfig.header", nil, "3.0", stringOf(func(c *Config) *string { return &c.BackendJWT.Header }, isField),
 		"Header field that it is sent in. What clients send in it is taken out of every request, if the token is switched on."},
 
@@ -207,10 +192,12 @@ var ownKeys = []key[Config]{
 		"What `iss` must be, if the answer has it. Empty: not looked at."},
 	{"introspection.audience", nil, "", listOf(func(c *Config) *[]string { return &c.Introspection.Audience }),
 		"Values of which `aud` must have one. Absent: not looked at, and warned of."},
+	{"introspection.claims", nil, "", listOf(func(c *Config) *[]string { return &c.Introspection.Claims }),
+		"Members of the answer that upstreams are told in the [backend JWT](authentication/backend-jwt.md), beside `scope`, `client_id` and `username`."},
 	{"introspection.timeout", nil, "", durationOf(minTimeout, time.Minute, func(c *Config) *time.Duration { return &c.Introspection.Timeout }),
 		"From the question to the answer, waiting for others' questions included; then 503."},
 	{"introspection.maxConcurrent", nil, "", intOf(1, 10000, "questions", func(c *Config) *int { return &c.Introspection.MaxConcurrent }),
-		"Questions at one time; others wait."},
+		"Questions at one time; others wait. Clients of one address have half of them, and few as long as all their tokens are refused."},
 	{"introspection.negativeCacheTime", nil, "", durationOf(minTimeout, time.Hour, func(c *Config) *time.Duration { return &c.Introspection.NegativeCacheTime }),
 		"How long it is remembered that a token is not good. That one is, is remembered until its `exp`, and not longer than `caching.tokenCacheExpiryTime`."},
 	{"introspection.failedJWT", []string{"keyManager.enableIntrospectForFailedJWT"}, "3.2.10", boolOf(func(c *Config) *bool { return &c.Introspection.FailedJWT }),
@@ -272,19 +259,6 @@ var ownKeys = []key[Config]{
 
 	{"development.enabled", nil, "", boolOf(func(c *Config) *bool { return &c.Development }),
 		"Whether tokens of `micro-gw token` are accepted. Without a conf file and without an issuer they are, else only with `--dev` (or `-e development.enabled=true`, which is the same). A conf file and the environment can only say `false`."},
-}
-
-const apiKeys = "apikey.tokenConfigs."
-
-func keyIssuer(c *Config) *Issuer { return &c.APIKeys.Issuer }
-
-// partOf makes a codec of a part of the configuration one of all of it.
-func partOf[T any](part func(*Config) *T, inner codec[T]) codec[Config] {
-	return codec[Config]{
-		typ: inner.typ, unit: inner.unit, shape: inner.shape, path: inner.path,
-		set: func(c *Config, v value) string { return inner.set(part(c), v) },
-		get: func(c *Config) any { return inner.get(part(c)) },
-	}
 }
 
 // issuerTable is the table that issuerKeys stand in, once for each issuer.

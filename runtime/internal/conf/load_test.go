@@ -121,6 +121,52 @@ password = "`+sha256OfSecret+`"
 	}
 }
 
+// Issuers of API keys, from every source; those that have nothing are none, and those
+// whose key was to come from WSO2's own store are dropped.
+func TestAPIKeyIssuers(t *testing.T) {
+	inFolder(t, `
+[listenerConfig]
+trustStorePath = "${mgw-runtime.home}/runtime/bre/security/ballerinaTruststore.p12"
+[[apikey.tokenConfigs]]
+issuer = "https://localhost:9095/apikey"
+certificateAlias = "ballerina"
+validateAllowedAPIs = false
+[[apikey.tokenConfigs]]
+issuer = "second"
+jwksURL = "https://i.example/k"
+validateAllowedAPIs = true
+[[apikey.tokenConfigs]]
+issuer = ""
+`)
+	c := mustLoad(t, conf.Options{Path: "micro-gw.conf", Set: []string{"apikey.tokenConfigs.1.audience=a,b"}, Environ: []string{"apikey_tokenConfigs_3_issuer=fourth", "apikey_tokenConfigs_3_jwksURL=https://j.example/k"}})
+	var got []string
+	for _, k := range c.APIKeys {
+		got = append(got, fmt.Sprint(k.Issuer.Issuer, k.Issuer.Audience, k.Issuer.JWKSURL, k.Issuer.Leeway, k.Scoped, k.Lasting))
+	}
+	want := []string{"second[a b]https://i.example/k5s true false", "fourth[]https://j.example/k5s false false"}
+	if !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	out := text(t, c)
+	for _, want := range []string{"apikey.tokenConfigs.1.issuer = \"second\"", "env apikey_tokenConfigs_3_issuer", "API keys of \"https://localhost:9095/apikey\" are turned away"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("no %s in\n%s", want, out)
+		}
+	}
+	if strings.Contains(out, "apikey.tokenConfigs.0.issuer =") || strings.Contains(out, "apikey.tokenConfigs.2") {
+		t.Errorf("issuers that are none:\n%s", out)
+	}
+	// One table, as WSO2 3.1 writes it, and one that says nothing, as it was printed once.
+	inFolder(t, "[apikey.tokenConfigs]\nissuer = \"i\"\njwksURL = \"https://i.example/k\"\n")
+	if c := mustLoad(t, conf.Options{Path: "micro-gw.conf"}); len(c.APIKeys) != 1 || c.APIKeys[0].Issuer.Issuer != "i" {
+		t.Errorf("one table: %+v", c.APIKeys)
+	}
+	inFolder(t, "apikey.tokenConfigs.issuer = \"\"\napikey.tokenConfigs.audience = []\napikey.tokenConfigs.allowWithoutExpiry = false\n")
+	if c := mustLoad(t, conf.Options{Path: "micro-gw.conf"}); len(c.APIKeys) != 0 {
+		t.Errorf("an empty table: %+v", c.APIKeys)
+	}
+}
+
 // Claims are their issuer's, however they are written, and an issuer that is
 // dropped takes its own with it.
 func TestClaims(t *testing.T) {
@@ -196,7 +242,7 @@ func TestEveryKey(t *testing.T) {
 		"apikey.tokenConfigs.issuer": "k", "apikey.tokenConfigs.audience": "a", "apikey.tokenConfigs.certificateAlias": "x", "apikey.tokenConfigs.jwksURL": "https://i.example/jwks",
 		"apikey.tokenConfigs.validateAllowedAPIs": "true", "apikey.tokenConfigs.allowWithoutExpiry": "true",
 		"introspection.url": "https://i.example/introspect", "introspection.authMethod": "private_key_jwt", "introspection.timeout": "3s", "introspection.negativeCacheTime": "3s",
-		"introspection.failedJWT": "true", "keyManager.enableIntrospectForFailedJWT": "true", "introspection.audience": "a,b",
+		"introspection.failedJWT": "true", "keyManager.enableIntrospectForFailedJWT": "true", "introspection.audience": "a,b", "introspection.claims": "a,b",
 		"introspection.clientId": "gateway", "introspection.clientSecret": "s", "introspection.keyId": "k", "introspection.assertionAudience": "a", "introspection.issuer": "i",
 		"mutualSSLConfig.sslVerifyClient": "require", "mutualSSLConfig.upstreamHeader": "Client-Cert", "mutualSSLConfig.api.certificates.aliasList": "a,b", "mutualSSLConfig.api.certificates.name": "Pets", "mutualSSLConfig.api.certificates.version": "v1",
 	}

@@ -40,6 +40,7 @@ type rowTable interface {
 // rowTables is all of them.
 var rowTables = []rowTable{
 	&users,
+	&apiKeyIssuers,
 	&apiCertificates,
 	&claimNames,
 }

@@ -311,7 +311,10 @@ func (l *loader) decideDevelopment() {
 		l.c.Development = true
 		l.c.sources["development.enabled"] = origin{flag: "--dev"}
 	case !given:
-		_, keys := l.given(apiKeys + "issuer")
+		keys := false // those that were dropped, too
+		for _, a := range l.set {
+			keys = keys || a.target.row != nil && a.target.row.rows == rowTable(&apiKeyIssuers)
+		}
 		l.c.Development = l.options.Path == "" && len(l.issuers) == 0 && !keys &&
 			l.c.Introspection.URL == "" && !l.c.KeyManager.Enabled
 	}

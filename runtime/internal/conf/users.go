@@ -38,6 +38,10 @@ var users = rows[User]{
 			if err != nil {
 				return // said already
 			}
+			if !h.Slow() && h.Matches(nil) {
+				r.problem("password", "is the hash of an empty password, which nobody may have")
+				return
+			}
 			for _, known := range []string{"password", "admin", u.Name} {
 				if !h.Slow() && h.Matches([]byte(known)) {
 					r.warn("password", "everybody knows this password: it is one that WSO2 ships, or the user's name")

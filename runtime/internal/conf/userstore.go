@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// UserStore is where users are who are not in Config.Users. One of the two is
-// set, or none.
+// UserStore is where users are who are not in Config.Users: in the directory, and
+// who is not there in the service. Each may be absent.
 type UserStore struct {
 	LDAP Directory
 	HTTP WebService
@@ -69,7 +69,7 @@ var userStoreKeys = []key[Config]{
 		"How long a password that was good is good without asking again. `0s`: not at all. What was refused is not remembered."},
 
 	{httpTable + "urls", nil, "", urlsOf(func(c *Config) *[]string { return &c.UserStore.HTTP.URLs }, "https", "http"),
-		"Web services that are sent a user's name and password as JSON, asked in turn until one answers. Without TLS only this machine is asked."},
+		"Web services that are sent a user's name and password as JSON, asked in turn until one answers: of users who are neither in `b7a.users` nor in the directory of `userStore.ldap`, which has to be searched then (`baseDN`). Without TLS only this machine is asked."},
 	{httpTable + "authoritiesFile", nil, "", fileOf(func(c *Config) *string { return &c.UserStore.HTTP.AuthoritiesFile }),
 		"PEM file with the authorities that the services' certificates may be from. Absent: those of the system and of `listenerConfig.trustStorePath`."},
 	{httpTable + "username", nil, "", stringOf(func(c *Config) *string { return &c.UserStore.HTTP.Username }, anything),
@@ -146,8 +146,8 @@ func urlsOf(p func(*Config) *[]string, safe, plain string) codec[Config] {
 	return c
 }
 
-// checkUserStore sees to it that there is one at most, and that passwords are not
-// told to everybody on the way.
+// checkUserStore sees to it that each user is in one place, and that passwords are
+// not told to everybody on the way.
 func (l *loader) checkUserStore() {
 	s := &l.c.UserStore
 	say := func(msg string, keys ...string) {
@@ -162,8 +162,8 @@ func (l *loader) checkUserStore() {
 	if l.broken[ldapTable+"urls"] || l.broken[httpTable+"urls"] {
 		return
 	}
-	if len(d.URLs) > 0 && len(h.URLs) > 0 {
-		say("there is userStore.ldap, too; one user would have two passwords", httpTable+"urls")
+	if len(d.URLs) > 0 && len(h.URLs) > 0 && d.UserDN != "" {
+		say("there is userStore.ldap, too, with userDN: that cannot tell who is not in the directory, and one user would have two passwords; search for users there ("+ldapTable+"baseDN)", httpTable+"urls")
 	}
 	if len(d.URLs) == 0 {
 		say("needs "+ldapTable+"urls", ldapTable+"userDN", ldapTable+"baseDN", ldapTable+"bindDN", ldapTable+"filter", ldapTable+"startTLS")

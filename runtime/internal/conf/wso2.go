@@ -30,7 +30,7 @@ const (
 	noAnalytics    = "usage is not reported by this version; the access log can be"
 	noHTTP2        = "HTTP/2 is not supported by this version; HTTP/1.1 is spoken"
 	noClientHeader = "certificates are taken from the TLS connection only, not from a header that a load balancer adds"
-	noAPIKey       = "the gateway gives out no API keys, `micro-gw apikey` does; [apikey.tokenConfigs] says whose are accepted"
+	noAPIKey       = "the gateway gives out no API keys, `micro-gw apikey` does; [[apikey.tokenConfigs]] says whose are accepted"
 	noBackendJWT   = "no Java class is loaded, and nobody is asked for more claims than the caller's token has"
 	noAlias        = "the key store has one key; jwtGeneratorConfig.privateKeyFile names another"
 	noDiscovery    = "etcd is not asked by this version; the URL beside the etcd key is used"

@@ -32,7 +32,7 @@ func (r *refusals) tell(x *exchange.Exchange, route *Route, f *fault.Fault) {
 	if !r.log.Enabled(context.Background(), slog.LevelDebug) {
 		return
 	}
-	n := r.count(network(x.Client), x.Start.Unix()/60)
+	n := r.count(exchange.Network(x.Client), x.Start.Unix()/60)
 	if n > linesAMinute {
 		return
 	}
@@ -57,15 +57,4 @@ func (r *refusals) count(client netip.Addr, minute int64) int {
 	}
 	r.told[client]++
 	return r.told[client]
-}
-
-// network is the address, of IPv6 the first half: the other one a client chooses
-// as it likes.
-func network(a netip.Addr) netip.Addr {
-	if a = a.Unmap(); a.Is6() {
-		if p, err := a.Prefix(64); err == nil {
-			return p.Addr()
-		}
-	}
-	return a
 }

@@ -205,6 +205,17 @@ type Exchange struct {
 	Sent     int64 // body bytes to the client
 }
 
+// Network is a client's address, of IPv6 the first half: the other one a client
+// chooses as it likes.
+func Network(a netip.Addr) netip.Addr {
+	if a = a.Unmap(); a.Is6() {
+		if p, err := a.Prefix(64); err == nil {
+			return p.Addr()
+		}
+	}
+	return a
+}
+
 // Bytes returns n bytes of memory that live as long as the exchange.
 func (x *Exchange) Bytes(n int) []byte {
 	if cap(x.scratch)-len(x.scratch) < n {

@@ -32,7 +32,7 @@ func TestCertificateAlias(t *testing.T) {
 			SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: alias},
 			NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
 		}
-		der, err := x509.CreateCertificate(rand.Reader, template, template, s.Key.Public(), s.Key)
+		der, err := x509.CreateCertificate(rand.Reader, template, template, s.key.Public(), s.key)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -16,7 +16,7 @@ import (
 	"github.com/microgw/microgw/runtime/internal/policy/jwt"
 )
 
-// apiKeys is whose API keys are accepted: the issuer of the conf, and the holder
+// apiKeys is whose API keys are accepted: the issuers of the conf, and the holder
 // of the artifact's development key. It has a verifier of its own, in which
 // there is no issuer of access tokens.
 type apiKeys struct {
@@ -34,25 +34,25 @@ func newAPIKeys(c *conf.Config, is *issuers) (*apiKeys, error) {
 	if is.revoked != nil {
 		k.revoked = is.revoked
 	}
-	i := c.APIKeys.Issuer
-	if i.Issuer == "" {
-		return k, nil
+	for _, a := range c.APIKeys {
+		i := &a.Issuer
+		set, err := is.keySet(*i, is.store)
+		if err != nil {
+			return nil, fmt.Errorf("apikey.tokenConfigs: issuer %q: %w", i.Issuer, err)
+		}
+		kind := jwt.APIKeys
+		if slices.ContainsFunc(c.Issuers, func(o conf.Issuer) bool { return o.Issuer == i.Issuer }) {
+			kind = jwt.MarkedAPIKeys
+		}
+		one := k.issuer(i.Issuer, i.Audience, set, kind, a.Scoped)
+		one.Lasting = a.Lasting
+		k.list = append(k.list, one)
 	}
-	set, err := is.keySet(i, is.store)
-	if err != nil {
-		return nil, fmt.Errorf("apikey.tokenConfigs: %w", err)
-	}
-	kind := jwt.APIKeys
-	if slices.ContainsFunc(c.Issuers, func(o conf.Issuer) bool { return o.Issuer == i.Issuer }) {
-		kind = jwt.MarkedAPIKeys
-	}
-	k.list = append(k.list, k.issuer(i.Issuer, i.Audience, set, kind))
-	k.list[0].Lasting = c.APIKeys.Lasting
 	return k, nil
 }
 
-func (k *apiKeys) issuer(name string, audience []string, set keys.KeySet, kind jwt.Kind) jwt.Issuer {
-	scoped := k.cfg.APIKeys.Scoped
+// issuer is one whose keys have to name the APIs that they are for, if scoped.
+func (k *apiKeys) issuer(name string, audience []string, set keys.KeySet, kind jwt.Kind, scoped bool) jwt.Issuer {
 	return jwt.Issuer{
 		Issuer: name, Audience: audience, Keys: set, Gives: kind, Leeway: k.cfg.Server.TimestampSkew,
 		Refine: func(p *exchange.Principal) error {
@@ -84,7 +84,7 @@ func (k *apiKeys) with(developmentKey []byte) (apikey.Verifier, error) {
 		if err != nil {
 			return nil, err
 		}
-		list = append(list, k.issuer(conf.DevelopmentKeyIssuer, []string{conf.DevelopmentAudience}, set, jwt.MarkedAPIKeys))
+		list = append(list, k.issuer(conf.DevelopmentKeyIssuer, []string{conf.DevelopmentAudience}, set, jwt.MarkedAPIKeys, false))
 	}
 	if len(list) == 0 {
 		return nil, nil

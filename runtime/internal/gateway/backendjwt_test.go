@@ -7,10 +7,12 @@ import (
 	"crypto/rsa"
 	"crypto/x509"
 	"encoding/base64"
+	"encoding/json"
 	"encoding/pem"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -52,7 +54,7 @@ func keyFile(t *testing.T, key any) string {
 func TestBackendJWT(t *testing.T) {
 	s := newSigner(t)
 	path := filepath.Join(t.TempDir(), "backend.mgw")
-	put(t, path, project("backend", assertions(t).URL, s.JWK))
+	put(t, path, project("backend", assertions(t).URL, s.jwk))
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
@@ -106,11 +108,50 @@ func TestBackendJWT(t *testing.T) {
 	}
 }
 
+// Of an opaque token upstreams are told who it is for, what the operator has named,
+// and nothing else that the server has told the gateway.
+func TestBackendJWTOfOpaque(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "backend.mgw")
+	put(t, path, project("backend", assertions(t).URL, nil))
+	idp := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		fmt.Fprint(w, `{"active":true,"sub":"u1","username":"alice","client_id":"app","scope":"read","exp":4102444800,"jti":"j","iss":"https://idp","risk":"low","email":"a@b.test",
+			"cnf":null,"http://wso2.org/claims/role":"admin"}`)
+	}))
+	defer idp.Close()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := start(t, gateway.Options{Artifact: path, Conf: conf.Options{Path: os.DevNull, Set: local("introspection.url="+idp.URL, "introspection.clientId=g", "introspection.clientSecret=s",
+		"introspection.claims=email,http://wso2.org/claims/role", "jwtGeneratorConfig.jwtGeneratorEnabled=true", "jwtGeneratorConfig.privateKeyFile="+keyFile(t, key))}})
+	status, token := ask(client, "http://"+g.at.HTTP+"/v1/pet", "Authorization", "Bearer opaque")
+	part := strings.Split(token, ".")
+	if status != "200" || len(part) != 3 {
+		t.Fatalf("%s %s", status, token)
+	}
+	payload, _ := base64.RawURLEncoding.DecodeString(part[1])
+	var claims map[string]any
+	if err := json.Unmarshal(payload, &claims); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"iat", "exp", "jti"} {
+		delete(claims, name)
+	}
+	got, _ := json.Marshal(claims)
+	const dialect = "http://wso2.org/claims/"
+	want := `{"aud":"http://org.wso2.apimgt/gateway","client_id":"app","email":"a@b.test","` + dialect + `apicontext":"/v1","` + dialect + `apiname":"Pets","` + dialect + `enduser":"alice","` +
+		dialect + `enduserTenantDomain":"carbon.super","` + dialect + `keytype":"PRODUCTION","` + dialect + `usertype":"Application_User","` + dialect + `version":"1","iss":"wso2.org/products/am","scope":"read","sub":"u1","username":"alice"}`
+	if string(got) != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+}
+
 // Where the feature is off the field is any field, and no key is published.
 func TestNoBackendJWT(t *testing.T) {
 	s := newSigner(t)
 	path := filepath.Join(t.TempDir(), "backend.mgw")
-	put(t, path, project("backend", assertions(t).URL, s.JWK))
+	put(t, path, project("backend", assertions(t).URL, s.jwk))
 	g := start(t, gateway.Options{Artifact: path, Conf: conf.Options{Dev: true, Set: local()}})
 	if got, body := ask(client, "http://"+g.at.HTTP+"/v1/open", "X-JWT-Assertion", "passed"); got != "200" || body != "passed\n" {
 		t.Errorf("%s %q", got, body)

@@ -143,6 +143,11 @@ func (is *issuers) with(developmentKey []byte) (*jwt.Verifier, error) {
 	}
 	if is.opaque != nil {
 		o.Opaque, o.OpaqueToo = is.opaque.Judge, is.cfg.Introspection.FailedJWT
+		// API keys, and what a project's own key has signed, in whatever mode.
+		o.Withheld = []string{conf.DevelopmentIssuer, conf.DevelopmentKeyIssuer}
+		for _, a := range is.cfg.APIKeys {
+			o.Withheld = append(o.Withheld, a.Issuer.Issuer)
+		}
 	}
 	v, err := jwt.New(o)
 	if err != nil {

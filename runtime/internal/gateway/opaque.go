@@ -26,7 +26,7 @@ func newIntrospector(c *conf.Config, trusted *x509.CertPool, log *slog.Logger) (
 		return newKeyManager(c, trusted, log)
 	}
 	s := introspect.Server{
-		URL: i.URL, Issuer: i.Issuer, Audience: i.Audience,
+		URL: i.URL, Issuer: i.Issuer, Audience: i.Audience, Claims: i.Claims,
 		TLS: &tls.Config{RootCAs: trusted, MinVersion: tls.VersionTLS12},
 	}
 	if i.CertificateFile != "" {
@@ -62,7 +62,7 @@ func newKeyManager(c *conf.Config, trusted *x509.CertPool, log *slog.Logger) (*i
 	base := strings.TrimSuffix(k.ServerURL, "/")
 	s := introspect.Server{
 		URL:    base + "/introspect",
-		Issuer: k.Issuer, Audience: c.Introspection.Audience,
+		Issuer: k.Issuer, Audience: c.Introspection.Audience, Claims: c.Introspection.Claims,
 		TLS: keyManagerTLS(c, trusted),
 	}
 	if k.TokenContext != "" {

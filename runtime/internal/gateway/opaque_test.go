@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 
@@ -111,6 +112,51 @@ func TestOpaqueByCertificate(t *testing.T) {
 	g.expect(pet, 200, "^up", "Authorization", "Bearer opaque")
 	g.expect(pet, 200, "^up", "Authorization", "Bearer "+newSigner(t).token(t, "https://elsewhere"))
 	g.expect(pet, 401, "900901", "Authorization", "Bearer not.a.token")
+}
+
+// Credentials of other kinds are shown to nobody, although signed tokens of
+// unknown issuers are.
+func TestOpaqueKeepsKeys(t *testing.T) {
+	s := newSigner(t)
+	path := filepath.Join(t.TempDir(), "keys.mgw")
+	put(t, path, keyProject(teller(t).URL, s.jwk))
+	var mu sync.Mutex
+	var shown []string
+	idp := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		defer mu.Unlock()
+		shown = append(shown, r.FormValue("token"))
+		w.Header().Set("Content-Type", "application/json")
+		fmt.Fprint(w, `{"active":true}`)
+	}))
+	defer idp.Close()
+	g := start(t, gateway.Options{Artifact: path, Conf: conf.Options{Path: os.DevNull, Set: local("introspection.url="+idp.URL, "introspection.clientId=g", "introspection.clientSecret=s",
+		"introspection.failedJWT=true", "apikey.tokenConfigs.issuer=https://keys", "apikey.tokenConfigs.publicKeyFile="+s.pem(t))}})
+	at := "http://" + g.at.HTTP + "/v1"
+	lasting := map[string]any{"token_type": nil}
+	for what, key := range map[string]string{
+		"a key":                     s.apiKey(t, "https://keys", nil),
+		"a key without a mark":      s.apiKey(t, "https://keys", lasting),
+		"somebody's key":            s.apiKey(t, "https://elsewhere", nil),
+		"a key of development":      s.apiKey(t, "", lasting),
+		"a token of development":    s.token(t, ""),
+		"no token":                  "a.b.c",
+		"a key with another's text": newSigner(t).apiKey(t, "https://keys", lasting),
+	} {
+		g.expect(at+"/pet", 401, "900901", "Authorization", "Bearer "+key)
+		g.expect(at+"/either", 401, "900901", "Authorization", "Bearer "+key)
+		mu.Lock()
+		if len(shown) > 0 {
+			t.Errorf("%s was shown", what)
+		}
+		shown = nil
+		mu.Unlock()
+	}
+	g.expect(at+"/header", 200, untold, "api_key", s.apiKey(t, "https://keys", nil))
+	g.expect(at+"/pet", 200, untold, "Authorization", "Bearer "+s.token(t, "https://elsewhere"))
+	if len(shown) != 1 {
+		t.Errorf("%d were shown", len(shown))
+	}
 }
 
 func TestOpaqueRefused(t *testing.T) {

@@ -2,12 +2,18 @@ package gateway
 
 import (
 	"crypto/tls"
+	"errors"
 	"fmt"
+	"io"
+	"net/url"
+	"os"
 	"strings"
 
 	"github.com/microgw/microgw/runtime/internal/engine"
 	"github.com/microgw/microgw/runtime/internal/exchange"
 	"github.com/microgw/microgw/runtime/internal/fault"
+	"github.com/microgw/microgw/runtime/internal/introspect"
+	"github.com/microgw/microgw/runtime/internal/policy/backendjwt"
 	"github.com/microgw/microgw/runtime/internal/policy/clientcert"
 	"github.com/microgw/microgw/runtime/internal/policy/jwt"
 	"github.com/microgw/microgw/runtime/internal/upstream"
@@ -23,6 +29,9 @@ import (
 const (
 	maxTokenBody   = 1 << 20
 	maxTokenAnswer = 4 << 20
+	// maxRevocation bounds a request to /revoke, which is read before it is passed
+	// on.
+	maxRevocation = 64 << 10
 )
 
 // tokenEndpoints are the paths and how WSO2 names them where they fail.
@@ -58,6 +67,13 @@ func (g *gateway) newTokens() (*engine.Table, error) {
 	var routes []*engine.Route
 	for _, e := range tokenEndpoints {
 		stages := []engine.Stage{{Name: "token-endpoint", Request: boundTokenBody, Response: tokenFailure(e.name)}}
+		if e.path == "/revoke" && g.issuers.opaque != nil {
+			stages = append(stages, engine.Stage{Name: "revocation", Request: holdRevocation, Response: forgetRevoked(g.issuers.opaque.Forget)})
+		}
+		if g.backend != nil {
+			// Nobody is known here, so it only takes out what clients have sent.
+			stages = append(stages, engine.Stage{Name: "backend-jwt", Request: g.backend.Stage(backendjwt.API{})})
+		}
 		if name := g.cfg.Auth.Cookie; name != "" {
 			stages = append(stages, engine.Stage{Name: "token-cookie", Request: (&jwt.Cookie{Name: name}).Hide})
 		}
@@ -138,6 +154,86 @@ func (b *boundedBody) Next() ([]byte, error) {
 
 // Received is for the access log.
 func (b *boundedBody) Received() int64 { return b.received }
+
+// heldBody is a body that has been read.
+type heldBody struct {
+	all  []byte
+	sent bool
+}
+
+func (b *heldBody) Next() ([]byte, error) {
+	if b.sent || len(b.all) == 0 {
+		return nil, io.EOF
+	}
+	b.sent = true
+	return b.all, nil
+}
+
+func (b *heldBody) Ready() bool { return true }
+
+// Received is for the access log.
+func (b *heldBody) Received() int64 { return int64(len(b.all)) }
+
+// holdRevocation reads a request to revoke a token, to know which one it is when
+// the key manager has answered.
+func holdRevocation(x *exchange.Exchange) error {
+	if x.RequestBody == nil {
+		return nil
+	}
+	held := &heldBody{}
+	for {
+		p, err := x.RequestBody.Next()
+		if held.all = append(held.all, p...); len(held.all) > maxRevocation {
+			return fault.ContentTooLarge
+		}
+		switch {
+		case err == io.EOF:
+			x.RequestBody, x.RequestLength = held, int64(len(held.all))
+			return nil
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			return fault.RequestTimeout.Because(err)
+		case err != nil:
+			if f := (*fault.Fault)(nil); errors.As(err, &f) {
+				return f
+			}
+			return fault.BadRequest.Because(err)
+		}
+	}
+}
+
+// forgetRevoked has what was remembered of a token forgotten when the key manager
+// has revoked it: the one in the request (RFC 7009, section 2.1), and the one that
+// WSO2's names in its answer, which is another one if a refresh token was revoked.
+// The success may be a lie, or mean nothing (section 2.2), but then the server is
+// asked once more and nobody is kept out.
+func forgetRevoked(forget func(token string)) func(*exchange.Exchange) error {
+	return func(x *exchange.Exchange) error {
+		if x.Fault != nil || x.Status != 200 {
+			return nil
+		}
+		var tokens []string
+		if b, ok := x.RequestBody.(*heldBody); ok {
+			if form, err := url.ParseQuery(string(b.all)); err == nil {
+				tokens = form["token"]
+			}
+		}
+		if form, err := url.ParseQuery(string(x.Query)); err == nil {
+			tokens = append(tokens, form["token"]...)
+		}
+		if named, ok := x.Response.Get("revokedaccesstoken"); ok {
+			tokens = append(tokens, string(named))
+		}
+		for _, t := range tokens[:min(len(tokens), maxRevoked)] {
+			if len(t) <= introspect.MaxToken {
+				forget(t)
+			}
+		}
+		return nil
+	}
+}
+
+// maxRevoked bounds the tokens of one request.
+const maxRevoked = 8
 
 // tokenTLS is what the token port speaks: the HTTPS port's identity, and no
 // client certificates. Whoever needs one for APIs must be able to get a token

@@ -3,6 +3,9 @@ package gateway_test
 import (
 	"bufio"
 	"bytes"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
 	"crypto/tls"
 	"fmt"
 	"io"
@@ -12,6 +15,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/microgw/microgw/runtime/internal/conf"
@@ -260,4 +264,139 @@ func TestTokenPort(t *testing.T) {
 	g.expect("https://"+g.at.HTTPS+"/token", 200, "^km /oauth2/token$")
 	g = run("keyManager.serverUrl="+up.URL, "listenerConfig.httpsPort=-1")
 	g.expect("https://"+g.at.Tokens+"/revoke", 200, "^km /oauth2/revoke$")
+}
+
+// What belongs to the client's connection stays there, and so does what only the
+// gateway may say; the key manager's answer is treated alike.
+func TestTokenEndpointsFields(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "pets.mgw")
+	put(t, path, project("pets", "http://127.0.0.1:1", nil))
+	got := make(chan string, 1)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	go func() {
+		c, err := l.Accept()
+		if err != nil {
+			return
+		}
+		defer c.Close()
+		r, err := http.ReadRequest(bufio.NewReader(c))
+		if err != nil {
+			got <- err.Error()
+			return
+		}
+		body, _ := io.ReadAll(r.Body)
+		var b strings.Builder
+		_ = r.Header.Write(&b)
+		got <- fmt.Sprintf("%s %s\r\n%s\r\n%s", r.Method, r.RequestURI, b.String(), body)
+		fmt.Fprint(c, "HTTP/1.1 200 OK\r\nConnection: X-Hop\r\nX-Hop: 1\r\nKeep-Alive: 5\r\nProxy-Authenticate: x\r\nX-End: 1\r\nContent-Length: 2\r\n\r\n{}")
+	}()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := start(t, gateway.Options{Artifact: path, Conf: conf.Options{Path: os.DevNull, Set: local("keyManager.serverUrl=http://"+l.Addr().String(),
+		"listenerConfig.tokenListenerPort=0", "jwtGeneratorConfig.jwtGeneratorEnabled=true", "jwtGeneratorConfig.privateKeyFile="+keyFile(t, key))}})
+	c, err := tls.Dial("tcp", g.at.Tokens, &tls.Config{InsecureSkipVerify: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	fmt.Fprint(c, "POST /token HTTP/1.1\r\nHost: x\r\nConnection: X-Hop, close\r\nX-Hop: 1\r\nKeep-Alive: 5\r\nProxy-Authorization: Basic c2VjcmV0\r\nProxy-Connection: x\r\n"+
+		"TE: gzip\r\nUpgrade: h2c\r\nX-JWT-Assertion: forged\r\nX_Jwt_Assertion: forged\r\nX-End: 1\r\nTransfer-Encoding: chunked\r\n\r\n3\r\na=b\r\n0\r\n\r\n")
+	resp, err := http.ReadResponse(bufio.NewReader(c), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sent := strings.ToLower(<-got)
+	for _, field := range []string{"x-hop", "keep-alive", "proxy-", "te:", "upgrade", "x-jwt", "x_jwt", "forged"} {
+		if strings.Contains(sent, "\n"+field) || field == "forged" && strings.Contains(sent, field) {
+			t.Errorf("the key manager was sent %s:\n%s", field, sent)
+		}
+	}
+	if !strings.HasPrefix(sent, "post /oauth2/token\r\n") || !strings.Contains(sent, "x-end: 1") || !strings.HasSuffix(sent, "\na=b") {
+		t.Errorf("the key manager was sent:\n%s", sent)
+	}
+	if h := resp.Header; resp.StatusCode != 200 || h.Get("X-End") != "1" || h.Get("X-Hop")+h.Get("Keep-Alive")+h.Get("Proxy-Authenticate") != "" {
+		t.Errorf("the client was sent %d %v", resp.StatusCode, h)
+	}
+}
+
+// Who takes a token back through the gateway sees it refused at once, although it
+// was remembered; but only if the key manager has agreed.
+func TestRevokeForgets(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "pets.mgw")
+	put(t, path, project("pets", echo(t, "up").URL, nil))
+	var mu sync.Mutex
+	gone := map[string]bool{}
+	km := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		defer mu.Unlock()
+		token := r.FormValue("token")
+		switch r.URL.Path {
+		case "/oauth2/introspect":
+			w.Header().Set("Content-Type", "application/json")
+			fmt.Fprintf(w, `{"active":%t}`, !gone[token])
+		case "/oauth2/revoke":
+			if _, _, ok := r.BasicAuth(); !ok {
+				gone[token] = true // and yet it says that it does not know who asks
+				w.WriteHeader(401)
+				return
+			}
+			if access, ok := strings.CutPrefix(token, "refresh-"); ok {
+				token = access
+				w.Header().Set("RevokedAccessToken", access)
+			}
+			gone[token] = true
+		}
+	}))
+	defer km.Close()
+	g := start(t, gateway.Options{Artifact: path, Conf: conf.Options{Path: os.DevNull, Set: local("keyManager.serverUrl="+km.URL, "keyManager.external=true",
+		"keyManager.username=u", "keyManager.password=p", "listenerConfig.tokenListenerPort=0")}})
+	pet := "http://" + g.at.HTTP + "/v1/pet"
+	client := []string{"Authorization", "Basic YTpi", "Content-Type", "application/x-www-form-urlencoded"}
+	for name, tt := range map[string]struct {
+		token, path, body string
+		header            []string
+		status, then      int
+	}{
+		"the token":           {"t1", "/revoke", "token_type_hint=access_token&token=t1", client, 200, 401},
+		"escaped":             {"t~2", "/revoke", "token=t%7E2", client, 200, 401},
+		"in the query":        {"t3", "/revoke?token=t3", "x=", client, 200, 401},
+		"its refresh token":   {"t4", "/revoke", "token=refresh-t4", client, 200, 401},
+		"another":             {"t5", "/revoke", "token=t6", client, 200, 200},
+		"by nobody":           {"t7", "/revoke", "token=t7", client[2:], 401, 200},
+		"longer than any one": {"t8", "/revoke", "token=t8&x=" + strings.Repeat("x", 64<<10), client, 413, 200},
+	} {
+		g.expect(pet, 200, "^up", "Authorization", "Bearer "+tt.token)
+		if resp, got := exchangeWith(t, "POST", "https://"+g.at.Tokens+tt.path, tt.body, tt.header...); resp.StatusCode != tt.status {
+			t.Errorf("%s: got %d %s", name, resp.StatusCode, got)
+		}
+		g.expect(pet, tt.then, "", "Authorization", "Bearer "+tt.token)
+	}
+	// Pieces of unknown number, announced and waited for.
+	g.expect(pet, 200, "^up", "Authorization", "Bearer t9")
+	c, err := tls.Dial("tcp", g.at.Tokens, &tls.Config{InsecureSkipVerify: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	r := bufio.NewReader(c)
+	fmt.Fprint(c, "POST /revoke HTTP/1.1\r\nHost: x\r\nAuthorization: Basic YTpi\r\nContent-Type: application/x-www-form-urlencoded\r\nTransfer-Encoding: chunked\r\nExpect: 100-continue\r\n\r\n")
+	if resp, err := http.ReadResponse(r, nil); err != nil || resp.StatusCode != 100 {
+		t.Fatal("no 100 (Continue): ", err)
+	}
+	fmt.Fprint(c, "4\r\ntoke\r\n4\r\nn=t9\r\n0\r\n\r\n")
+	if resp, err := http.ReadResponse(r, nil); err != nil || resp.StatusCode != 200 {
+		t.Fatal(resp, err)
+	}
+	g.expect(pet, 401, "900901", "Authorization", "Bearer t9")
+	// The connection goes on.
+	fmt.Fprint(c, "GET /revoke HTTP/1.1\r\nHost: x\r\nAuthorization: Basic YTpi\r\n\r\n")
+	if resp, err := http.ReadResponse(r, nil); err != nil || resp.StatusCode != 200 {
+		t.Error(resp, err)
+	}
 }

@@ -2,7 +2,10 @@ package gateway
 
 import (
 	"crypto/x509"
+	"errors"
 	"fmt"
+	"net/netip"
+	"time"
 
 	"github.com/microgw/microgw/runtime/internal/conf"
 	"github.com/microgw/microgw/runtime/internal/exchange"
@@ -12,25 +15,30 @@ import (
 	"github.com/microgw/microgw/runtime/internal/userstore/web"
 )
 
-// newUsers are those of the conf file, then those of a user store; nil if there
-// are none of either.
+// newUsers are those of the conf file, then those of a directory, then those of a
+// web service; nil if there are none of any.
 func newUsers(c *conf.Config, trusted *x509.CertPool) (basic.Users, error) {
 	file, err := fileUsers(c.Users)
 	if err != nil {
 		return nil, err
 	}
-	store, err := storeUsers(&c.UserStore, trusted)
-	switch {
-	case err != nil:
-		return nil, err
-	case store == nil && file == nil:
-		return nil, nil
-	case store == nil:
-		return file, nil
-	case file == nil:
-		return store, nil
+	all := &users{file: file}
+	for _, open := range []func(*conf.UserStore, *x509.CertPool) (*userstore.Users, error){directoryUsers, serviceUsers} {
+		store, err := open(&c.UserStore, trusted)
+		if err != nil {
+			return nil, err
+		}
+		if store != nil {
+			all.stores = append(all.stores, store)
+		}
 	}
-	return &fileFirst{file, store}, nil
+	switch {
+	case len(all.stores) > 0:
+		return all, nil
+	case file != nil:
+		return file, nil
+	}
+	return nil, nil
 }
 
 func fileUsers(list []conf.User) (*basic.File, error) {
@@ -52,49 +60,49 @@ func fileUsers(list []conf.User) (*basic.File, error) {
 	return f, nil
 }
 
-func storeUsers(s *conf.UserStore, trusted *x509.CertPool) (_ *userstore.Users, err error) {
-	var store userstore.Store
-	var o userstore.Options
-	// Zero is a default there, and "not at all" here.
-	remember := func(o userstore.Options) userstore.Options {
-		if o.Good == 0 {
-			o.Good = -1
-		}
-		return o
-	}
-	switch {
-	case len(s.LDAP.URLs) > 0:
-		d := &s.LDAP
-		o = remember(userstore.Options{Timeout: d.Timeout, Good: d.Good, Scopes: d.Scopes})
-		roots, err := rootsOf(d.AuthoritiesFile, trusted)
-		if err != nil {
-			return nil, fmt.Errorf("userStore.ldap.authoritiesFile: %w", err)
-		}
-		store, err = ldap.New(ldap.Options{
-			URLs: d.URLs, StartTLS: d.StartTLS, RootCAs: roots, UserDN: d.UserDN,
-			BaseDN: d.BaseDN, Filter: d.Filter, BindDN: d.BindDN, BindPassword: d.BindPassword.Reveal(),
-		})
-		if err != nil {
-			return nil, fmt.Errorf("userStore.ldap: %w", err)
-		}
-	case len(s.HTTP.URLs) > 0:
-		h := &s.HTTP
-		o = remember(userstore.Options{Timeout: h.Timeout, Good: h.Good, Scopes: h.Scopes})
-		roots, err := rootsOf(h.AuthoritiesFile, trusted)
-		if err != nil {
-			return nil, fmt.Errorf("userStore.http.authoritiesFile: %w", err)
-		}
-		store, err = web.New(web.Options{
-			URLs: h.URLs, RootCAs: roots, Username: h.Username, Password: h.Password.Reveal(),
-			NameField: h.NameField, PasswordField: h.PasswordField, AnswerField: h.AnswerField, AnswerValue: h.AnswerValue,
-		})
-		if err != nil {
-			return nil, fmt.Errorf("userStore.http: %w", err)
-		}
-	default:
+func directoryUsers(s *conf.UserStore, trusted *x509.CertPool) (*userstore.Users, error) {
+	d := &s.LDAP
+	if len(d.URLs) == 0 {
 		return nil, nil
 	}
-	return userstore.New(store, o)
+	roots, err := rootsOf(d.AuthoritiesFile, trusted)
+	if err != nil {
+		return nil, fmt.Errorf("userStore.ldap.authoritiesFile: %w", err)
+	}
+	store, err := ldap.New(ldap.Options{
+		URLs: d.URLs, StartTLS: d.StartTLS, RootCAs: roots, UserDN: d.UserDN,
+		BaseDN: d.BaseDN, Filter: d.Filter, BindDN: d.BindDN, BindPassword: d.BindPassword.Reveal(),
+	})
+	if err != nil {
+		return nil, fmt.Errorf("userStore.ldap: %w", err)
+	}
+	return storeUsers(store, d.Timeout, d.Good, d.Scopes), nil
+}
+
+func serviceUsers(s *conf.UserStore, trusted *x509.CertPool) (*userstore.Users, error) {
+	h := &s.HTTP
+	if len(h.URLs) == 0 {
+		return nil, nil
+	}
+	roots, err := rootsOf(h.AuthoritiesFile, trusted)
+	if err != nil {
+		return nil, fmt.Errorf("userStore.http.authoritiesFile: %w", err)
+	}
+	store, err := web.New(web.Options{
+		URLs: h.URLs, RootCAs: roots, Username: h.Username, Password: h.Password.Reveal(),
+		NameField: h.NameField, PasswordField: h.PasswordField, AnswerField: h.AnswerField, AnswerValue: h.AnswerValue,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("userStore.http: %w", err)
+	}
+	return storeUsers(store, h.Timeout, h.Good, h.Scopes), nil
+}
+
+func storeUsers(s userstore.Store, timeout, good time.Duration, scopes []string) *userstore.Users {
+	if good == 0 { // a default there, and "not at all" here
+		good = -1
+	}
+	return userstore.New(s, userstore.Options{Timeout: timeout, Good: good, Scopes: scopes})
 }
 
 func rootsOf(file string, trusted *x509.CertPool) (*x509.CertPool, error) {
@@ -112,20 +120,31 @@ func rootsOf(file string, trusted *x509.CertPool) (*x509.CertPool, error) {
 	return pool, nil
 }
 
-// fileFirst are the users of the conf file and those of a store. Whoever is in
-// the file is nobody else: a wrong password there must not be tried elsewhere,
-// where somebody else may have made an account of that name.
-type fileFirst struct {
-	file  *basic.File
-	store *userstore.Users
+// users are those of several places. A name is that of the first place that has
+// it: a wrong password there must not be tried elsewhere, where somebody else may
+// have made an account of that name.
+type users struct {
+	file   *basic.File // nil: none
+	stores []*userstore.Users
 }
 
-func (f *fileFirst) Close() { f.store.Close() }
+func (u *users) Close() {
+	for _, s := range u.stores {
+		s.Close()
+	}
+}
 
 // Check implements basic.Users.
-func (f *fileFirst) Check(name, password []byte) (*exchange.Principal, error) {
-	if f.file.Has(name) {
-		return f.file.Check(name, password)
+func (u *users) Check(from netip.Addr, name, password []byte) (*exchange.Principal, error) {
+	if u.file != nil && u.file.Has(name) {
+		return u.file.Check(from, name, password)
 	}
-	return f.store.Check(name, password)
+	var p *exchange.Principal
+	err := error(userstore.ErrUnknown)
+	for _, s := range u.stores {
+		if p, err = s.Check(from, name, password); !errors.Is(err, userstore.ErrUnknown) {
+			break
+		}
+	}
+	return p, err
 }

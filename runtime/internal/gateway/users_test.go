@@ -137,6 +137,85 @@ func TestDirectory(t *testing.T) {
 	g.expect("http://"+g.at.HTTP+"/v1/pet", 503, `"code":900900`, "Authorization", "Basic "+base64.StdEncoding.EncodeToString([]byte("ada:lovelace")))
 }
 
+// A directory that is searched, and a service for those who are not in it. Whoever
+// is in one place is nobody else in the next.
+func TestTwoUserStores(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer c.Close()
+				b := make([]byte, 4096)
+				for id := byte(1); ; id++ {
+					n, err := c.Read(b)
+					if err != nil {
+						return
+					}
+					says := string(b[:n])
+					code := byte(49)
+					switch {
+					case strings.Contains(says, "broken"):
+						return
+					case strings.Contains(says, "lovelace"):
+						code = 0
+						fallthrough
+					case strings.Contains(says, "cn="): // a bind: success or invalidCredentials
+						_, err = c.Write([]byte{0x30, 12, 0x02, 1, id, 0x61, 7, 0x0a, 1, code, 0x04, 0, 0x04, 0})
+					default:
+						if strings.Contains(says, "ada") {
+							// A SearchResultEntry (RFC 4511, section 4.5.2): cn=ada, no attributes.
+							_, _ = c.Write([]byte("\x30\x10\x02\x01" + string(rune(id)) + "\x64\x0b\x04\x07cn=ada0\x30\x00"))
+						}
+						_, err = c.Write([]byte{0x30, 12, 0x02, 1, id, 0x65, 7, 0x0a, 1, 0, 0x04, 0, 0x04, 0})
+					}
+					if err != nil {
+						return
+					}
+				}
+			}()
+		}
+	}()
+	var asked atomic.Int32
+	service := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked.Add(1)
+		body, _ := io.ReadAll(r.Body)
+		// It has a user of every name, with this password.
+		fmt.Fprintf(w, `{"response":{"status":%v}}`, strings.Contains(string(body), `"password":"service-word"`))
+	}))
+	defer service.Close()
+	sum := sha256.Sum256([]byte("file-word"))
+	path := filepath.Join(t.TempDir(), "users.mgw")
+	put(t, path, passwordProject(teller(t).URL))
+	g := start(t, gateway.Options{Artifact: path, Conf: conf.Options{Path: os.DevNull, Set: local(
+		"b7a.users.alice.password="+hex.EncodeToString(sum[:]),
+		"userStore.ldap.urls=ldap://"+l.Addr().String(), "userStore.ldap.baseDN=dc=x", "userStore.ldap.cacheTime=0s",
+		"userStore.http.urls="+service.URL, "userStore.http.cacheTime=0s")}})
+	for _, c := range []struct {
+		pair         string
+		code         int
+		askedService int32
+	}{
+		{"alice:file-word", 200, 0}, {"alice:service-word", 401, 0}, {"ALICE:lovelace", 401, 0},
+		{"ada:lovelace", 200, 0}, {"Ada:lovelace", 200, 0}, {"ada:service-word", 401, 0}, {"ada :service-word", 401, 0},
+		{"bob:service-word", 200, 1}, {"bob:wrong", 401, 1}, {"bob:", 401, 0},
+		{"broken:service-word", 503, 0}, // the directory may have him
+	} {
+		before := asked.Load()
+		g.expect("http://"+g.at.HTTP+"/v1/pet", c.code, "", "Authorization", "Basic "+base64.StdEncoding.EncodeToString([]byte(c.pair)))
+		if n := asked.Load() - before; n != c.askedService {
+			t.Errorf("%s: the service was asked %d times, want %d", c.pair, n, c.askedService)
+		}
+	}
+}
+
 // What is wrong with a store ends the start.
 func TestUserStoreConf(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "users.mgw")

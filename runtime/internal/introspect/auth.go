@@ -194,16 +194,25 @@ func (c *credentials) authenticate(ctx context.Context, _ url.Values, h http.Hea
 }
 
 // again asks once more with a new token if the server refuses the one there is,
-// which it may have taken back.
-func again(a Auth, ask func() (*answer, error)) (*answer, error) {
-	found, err := ask()
+// which it may have taken back. ask is given the header of its question.
+func again(a Auth, ask func(http.Header) (*answer, error)) (*answer, error) {
+	h := http.Header{}
+	found, err := ask(h)
 	if c, ok := a.(*credentials); ok && errors.Is(err, errCredentials) {
-		c.mu.Lock()
-		c.token = ""
-		c.mu.Unlock()
-		return ask()
+		c.discard(h.Get("Authorization"))
+		return ask(http.Header{})
 	}
 	return found, err
+}
+
+// discard lets go of the token that was refused. Those that are refused at one
+// time need one new token, and not one each.
+func (c *credentials) discard(refused string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if refused == "Bearer "+c.token {
+		c.token = ""
+	}
 }
 
 // fetch needs mu.

@@ -12,7 +12,7 @@ func NewOver(t http.RoundTripper, s Server, o Options) (*Introspector, error) {
 		return nil, err
 	}
 	client := newClient(t)
-	in.ask = func(ctx context.Context, q question) (*answer, error) { return s.ask(ctx, client, q) }
+	in.ask = func(ctx context.Context, q question) (*answer, error) { return s.ask(ctx, client, q, http.Header{}) }
 	return in, nil
 }
 

@@ -15,8 +15,11 @@
 //     dates and the certificate that a token is bound to, is judged each time.
 //   - What is remembered is found by a keyed hash. No token is kept.
 //   - Whoever asks about a token that is being asked about waits for that answer.
+//   - Questions of one client's network wait for each other first, so that made-up
+//     tokens of one are not in the way of others' new ones.
 //   - After several failures in a row nobody is asked for a second or more, and
-//     then one request is sent ahead.
+//     then one request is sent ahead. That the server does not like one token (400
+//     and its like) is no such failure: anybody can make such tokens.
 package introspect
 
 import (
@@ -30,12 +33,14 @@ import (
 	"hash"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/microgw/microgw/runtime/internal/exchange"
 	"github.com/microgw/microgw/runtime/internal/fault"
+	"github.com/microgw/microgw/runtime/internal/keys/confirm"
 )
 
 // MaxToken is the length of the longest token that is asked about.
@@ -56,7 +61,7 @@ const (
 // values stand for the defaults.
 type Options struct {
 	Timeout    time.Duration // from the question to the answer, all waiting included; 2 s
-	Concurrent int           // questions at one time; 64
+	Concurrent int           // questions at one time; 64. Of one client's network half of them
 
 	NoCache        bool          // ask each time
 	Expiry         time.Duration // that a yes is remembered at most; 15 min
@@ -85,8 +90,7 @@ type answer struct {
 
 	// Dates in milliseconds since 1970; 0 for none.
 	expires, notBefore, issued int64
-	// thumbprint is that of the certificate that the token is bound to.
-	thumbprint []byte
+	bound                      *confirm.Certificate // nil: to none
 }
 
 func (a *answer) size() int64 {
@@ -110,7 +114,7 @@ type Introspector struct {
 	// perOperation says that answers are for an operation and not for all.
 	perOperation bool
 
-	slots   chan struct{}
+	gate    *gate
 	circuit circuit
 	seed    []byte
 	macs    sync.Pool // of hash.Hash, keyed with seed
@@ -125,6 +129,7 @@ type key [sha256.Size]byte
 
 // A flight is a question under way.
 type flight struct {
+	token  string
 	done   chan struct{} // closed when the rest is set
 	answer *answer
 	err    error
@@ -138,7 +143,7 @@ func newIntrospector(o Options, transport http.RoundTripper) *Introspector {
 	setDefault(&o.Entries, defaultEntries)
 	in := &Introspector{
 		o: o, log: o.Logger, now: o.Now, transport: transport,
-		slots:   make(chan struct{}, o.Concurrent),
+		gate:    newGate(o.Concurrent),
 		seed:    make([]byte, 32),
 		flights: map[key]*flight{},
 	}
@@ -197,7 +202,7 @@ func (in *Introspector) Judge(x *exchange.Exchange, token []byte, now time.Time)
 	a := in.remembered(k, ms)
 	if a == nil {
 		var err error
-		if a, err = in.wait(k, q, ms); err != nil {
+		if a, err = in.wait(k, q, x.Client, ms); err != nil {
 			return nil, fault.IntrospectionUnavailable.Because(err)
 		}
 	}
@@ -217,14 +222,9 @@ func (in *Introspector) verdict(a *answer, x *exchange.Exchange, now int64) (*ex
 		return nil, fault.InvalidCredentials.Becausef("opaque token is not valid yet")
 	case a.issued != 0 && now+leeway < a.issued:
 		return nil, fault.InvalidCredentials.Becausef("opaque token was issued in the future")
-	case a.thumbprint != nil:
-		// RFC 8705, section 3: whoever brings the token must hold the key.
-		if x.TLS == nil || len(x.TLS.PeerCertificates) == 0 {
-			return nil, fault.InvalidCredentials.Becausef("opaque token is bound to a certificate, and there is none")
-		}
-		have := sha256.Sum256(x.TLS.PeerCertificates[0].Raw)
-		if !hmac.Equal(have[:], a.thumbprint) {
-			return nil, fault.InvalidCredentials.Becausef("opaque token is bound to another certificate")
+	case a.bound != nil:
+		if err := a.bound.Allows(x); err != nil {
+			return nil, err
 		}
 	}
 	return a.principal, nil
@@ -255,12 +255,12 @@ func (in *Introspector) remembered(k key, now int64) *answer {
 }
 
 // remember keeps an answer for as long as it may be kept.
-func (in *Introspector) remember(k key, a *answer, now int64) {
+func (in *Introspector) remember(k key, q *question, a *answer, now int64) {
 	if in.good == nil {
 		return
 	}
 	if a.principal == nil {
-		in.bad.put(k, a, now, now+in.o.NegativeExpiry.Milliseconds())
+		in.bad.put(k, k, a, now, now+in.o.NegativeExpiry.Milliseconds())
 		return
 	}
 	until := now + in.o.Expiry.Milliseconds()
@@ -268,14 +268,18 @@ func (in *Introspector) remember(k key, a *answer, now int64) {
 		until = min(until, a.expires+in.o.Leeway.Milliseconds())
 	}
 	if until <= now { // the server calls it active, and its exp is over
-		in.bad.put(k, a, now, now+in.o.NegativeExpiry.Milliseconds())
+		in.bad.put(k, k, a, now, now+in.o.NegativeExpiry.Milliseconds())
 		return
 	}
-	in.good.put(k, a, now, until)
+	token := k
+	if in.perOperation {
+		token = in.key(&question{token: q.token})
+	}
+	in.good.put(k, token, a, now, until)
 }
 
 // wait asks, or waits for the answer that somebody else has asked for.
-func (in *Introspector) wait(k key, q question, now int64) (*answer, error) {
+func (in *Introspector) wait(k key, q question, client netip.Addr, now int64) (*answer, error) {
 	in.mu.Lock()
 	f := in.flights[k]
 	if f != nil {
@@ -288,20 +292,37 @@ func (in *Introspector) wait(k key, q question, now int64) (*answer, error) {
 		in.mu.Unlock()
 		return a, nil
 	}
-	f = &flight{done: make(chan struct{}), err: errors.New("asking ended in a panic")}
+	f = &flight{token: q.token, done: make(chan struct{}), err: errors.New("asking ended in a panic")}
 	in.flights[k] = f
 	in.mu.Unlock()
 	defer func() {
 		in.mu.Lock()
-		delete(in.flights, k)
+		if in.flights[k] == f { // and not forgotten meanwhile
+			delete(in.flights, k)
+			if f.err == nil {
+				in.remember(k, &q, f.answer, now)
+			}
+		}
 		in.mu.Unlock()
 		close(f.done)
 	}()
-	f.answer, f.err = in.askOne(q)
-	if f.err == nil {
-		in.remember(k, f.answer, now)
-	}
+	f.answer, f.err = in.askOne(q, client)
 	return f.answer, f.err
+}
+
+// Forget has the server asked anew about a token that may have been revoked just
+// now. An answer that is on its way is for those who wait for it already.
+func (in *Introspector) Forget(token string) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	for k, f := range in.flights {
+		if f.token == token {
+			delete(in.flights, k)
+		}
+	}
+	if in.good != nil {
+		in.good.forget(in.key(&question{token: token}))
+	}
 }
 
 var (
@@ -310,23 +331,23 @@ var (
 )
 
 // askOne asks if that is of any use, and learns from how it went.
-func (in *Introspector) askOne(q question) (a *answer, err error) {
-	ctx, cancel := context.WithTimeout(context.Background(), in.o.Timeout)
-	defer cancel()
-	if !in.circuit.enter(in.now()) {
+func (in *Introspector) askOne(q question, client netip.Addr) (a *answer, err error) {
+	if in.circuit.open(in.now()) {
 		return nil, errOut
 	}
-	select {
-	case in.slots <- struct{}{}:
-		defer func() { <-in.slots }()
-	default:
-		select {
-		case in.slots <- struct{}{}:
-			defer func() { <-in.slots }()
-		case <-ctx.Done():
-			in.circuit.leave()
-			return nil, errFull
-		}
+	ctx, cancel := context.WithTimeout(context.Background(), in.o.Timeout)
+	defer cancel()
+	line := in.gate.line(client)
+	// The other half of the time is the server's.
+	begin := time.Now()
+	leave := in.gate.enter(line, in.o.Timeout/2)
+	if leave == nil {
+		return nil, errFull
+	}
+	defer leave()
+	waited := time.Since(begin) > in.o.Timeout/10
+	if !in.circuit.enter(in.now()) { // it was opened meanwhile
+		return nil, errOut
 	}
 	ended := false
 	defer func() {
@@ -336,16 +357,27 @@ func (in *Introspector) askOne(q question) (a *answer, err error) {
 	}()
 	a, err = in.ask(ctx, q)
 	ended = true
-	if err != nil {
-		if in.circuit.failed(in.now()) {
-			in.log.Warn("opaque tokens cannot be checked; those not known yet are answered 503", "error", err)
+	if err == nil {
+		line.judged(a.principal != nil)
+		if in.circuit.worked() {
+			in.log.Info("opaque tokens can be checked again")
 		}
-		return nil, err
+		return a, nil
 	}
-	if in.circuit.worked() {
-		in.log.Info("opaque tokens can be checked again")
+	var refused *tokenError
+	switch {
+	case errors.As(err, &refused):
+		line.judged(false)
+		if in.circuit.odd(in.now()) {
+			in.log.Warn("the server does not say whether an opaque token is good", "error", err)
+		}
+	case waited && errors.Is(err, context.DeadlineExceeded):
+		// It had less time than it is given.
+		in.circuit.leave()
+	case in.circuit.failed(in.now()):
+		in.log.Warn("opaque tokens cannot be checked; those not known yet are answered 503", "error", err)
 	}
-	return a, nil
+	return nil, err
 }
 
 const (
@@ -362,19 +394,42 @@ type circuit struct {
 	until    time.Time
 	probing  bool
 	reported bool
+	told     time.Time // when a line was written about a token
+}
+
+// open reports whether nobody may ask just now.
+func (c *circuit) open(now time.Time) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.closed(now)
+}
+
+// closed, to those who want in. It needs mu.
+func (c *circuit) closed(now time.Time) bool {
+	return c.failures >= failuresToOpen && (c.probing || now.Before(c.until) && c.until.Sub(now) <= longestPause)
 }
 
 // enter reports whether somebody may ask. Who may calls failed, worked or leave.
 func (c *circuit) enter(now time.Time) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.failures < failuresToOpen {
-		return true
-	}
-	if c.probing || now.Before(c.until) && c.until.Sub(now) <= longestPause {
+	if c.closed(now) {
 		return false
 	}
-	c.probing = true
+	c.probing = c.failures >= failuresToOpen
+	return true
+}
+
+// odd says that the server is there and has not judged a token, and returns
+// whether that is worth a line in the log.
+func (c *circuit) odd(now time.Time) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.probing = false
+	if !c.told.IsZero() && now.Sub(c.told) < time.Minute && !now.Before(c.told) {
+		return false
+	}
+	c.told = now
 	return true
 }
 
@@ -411,11 +466,21 @@ func (c *circuit) worked() bool {
 
 var errCredentials = errors.New("the server refuses the gateway's own credentials")
 
+// A tokenError is a status that says something of the question and not of the
+// server.
+type tokenError struct{ status int }
+
+func (e *tokenError) Error() string {
+	return fmt.Sprintf("the server answered with status %d", e.status)
+}
+
 // statusError is an answer that is none.
 func statusError(r *http.Response) error {
 	switch r.StatusCode {
 	case http.StatusUnauthorized, http.StatusForbidden:
 		return fmt.Errorf("%w (status %d)", errCredentials, r.StatusCode)
+	case http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusUnprocessableEntity:
+		return &tokenError{r.StatusCode}
 	}
 	return fmt.Errorf("the server answered with status %d", r.StatusCode)
 }

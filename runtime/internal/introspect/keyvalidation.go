@@ -47,13 +47,15 @@ func NewKeyValidation(k KeyManager, o Options) (*Introspector, error) {
 	client := newClient(t)
 	k.URL = strings.TrimSuffix(k.URL, "/") + "/services/APIKeyValidationService"
 	in.ask = func(ctx context.Context, q question) (*answer, error) {
-		return again(k.Auth, func() (*answer, error) { return k.ask(ctx, client, q) })
+		return again(k.Auth, func(h http.Header) (*answer, error) { return k.ask(ctx, client, q, h) })
 	}
 	return in, nil
 }
 
-func (k *KeyManager) ask(ctx context.Context, c *http.Client, q question) (*answer, error) {
-	h := http.Header{"Content-Type": {"text/xml; charset=utf-8"}, "Soapaction": {"urn:validateKey"}, "Accept": {"text/xml"}}
+func (k *KeyManager) ask(ctx context.Context, c *http.Client, q question, h http.Header) (*answer, error) {
+	h.Set("Content-Type", "text/xml; charset=utf-8")
+	h.Set("SOAPAction", "urn:validateKey")
+	h.Set("Accept", "text/xml")
 	if err := k.Auth.authenticate(ctx, nil, h); err != nil {
 		return nil, fmt.Errorf("the gateway's own credentials: %w", err)
 	}

@@ -3,7 +3,7 @@ package introspect
 import (
 	"context"
 	"crypto/tls"
-	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -18,6 +18,7 @@ import (
 
 	"github.com/microgw/microgw/runtime/internal/exchange"
 	"github.com/microgw/microgw/runtime/internal/fault"
+	"github.com/microgw/microgw/runtime/internal/keys/confirm"
 	"github.com/microgw/microgw/runtime/internal/keys/strictjson"
 )
 
@@ -41,7 +42,13 @@ type Server struct {
 	// Audience lists the values of which aud must have one. Empty: aud is not
 	// looked at.
 	Audience []string
+	// Claims names the members that are claims of the principal, beside scope,
+	// client_id and username. The rest of an answer is for the gateway.
+	Claims []string
 }
+
+// passedOn are the members that are always claims.
+var passedOn = []string{"scope", "client_id", "username"}
 
 // New returns an introspector that asks s.
 func New(s Server, o Options) (*Introspector, error) {
@@ -55,8 +62,9 @@ func New(s Server, o Options) (*Introspector, error) {
 	in := newIntrospector(o, t)
 	client := newClient(t)
 	s.Audience = slices.Clone(s.Audience)
+	s.Claims = append(slices.Clone(passedOn), s.Claims...)
 	in.ask = func(ctx context.Context, q question) (*answer, error) {
-		return again(s.Auth, func() (*answer, error) { return s.ask(ctx, client, q) })
+		return again(s.Auth, func(h http.Header) (*answer, error) { return s.ask(ctx, client, q, h) })
 	}
 	return in, nil
 }
@@ -129,9 +137,10 @@ func post(ctx context.Context, c *http.Client, to string, h http.Header, body, m
 	return data, nil
 }
 
-func (s *Server) ask(ctx context.Context, c *http.Client, q question) (*answer, error) {
+func (s *Server) ask(ctx context.Context, c *http.Client, q question, h http.Header) (*answer, error) {
 	form := url.Values{"token": {q.token}, "token_type_hint": {"access_token"}}
-	h := http.Header{"Content-Type": {"application/x-www-form-urlencoded"}, "Accept": {"application/json"}}
+	h.Set("Content-Type", "application/x-www-form-urlencoded")
+	h.Set("Accept", "application/json")
 	if err := s.Auth.authenticate(ctx, form, h); err != nil {
 		return nil, fmt.Errorf("the gateway's own credentials: %w", err)
 	}
@@ -166,7 +175,7 @@ func (s *Server) read(data []byte) (*answer, error) {
 	p := &exchange.Principal{
 		Scheme: "opaque", Issuer: r.text("iss"), Subject: r.text("sub"), Username: r.text("username"),
 		ConsumerKey: r.text("client_id"), KeyType: r.text("keytype"), TokenID: r.text("jti"),
-		Scopes: r.scopes("scope"), Claims: data,
+		Scopes: r.scopes("scope"), Claims: r.only(s.Claims),
 	}
 	a := &answer{principal: p, expires: r.date("exp"), notBefore: r.date("nbf"), issued: r.date("iat")}
 	audience := r.list("aud")
@@ -178,7 +187,7 @@ func (s *Server) read(data []byte) (*answer, error) {
 	case err != nil:
 		return refusal(err)
 	}
-	a.thumbprint = bound
+	a.bound, p.Bound = bound, bound != nil
 	switch {
 	case s.Issuer != "" && p.Issuer != "" && p.Issuer != s.Issuer:
 		return refusal(fmt.Errorf("opaque token of the issuer %.100q", p.Issuer))
@@ -271,6 +280,23 @@ func (r *reader) scopes(name string) (all []string) {
 	return all
 }
 
+// only returns an object with the members of these names and no others.
+func (r *reader) only(names []string) []byte {
+	object := []byte{'{'}
+	for i, name := range names {
+		value := r.get(name)
+		if value == nil || slices.Contains(names[:i], name) {
+			continue
+		}
+		if len(object) > 1 {
+			object = append(object, ',')
+		}
+		quoted, _ := json.Marshal(name) // of a string: it cannot fail
+		object = append(append(append(object, quoted...), ':'), value...)
+	}
+	return append(object, '}')
+}
+
 // lastSecond is the end of the year 9999.
 const lastSecond = 253402300799
 
@@ -288,32 +314,12 @@ func (r *reader) date(name string) int64 {
 	return max(1, int64(math.Floor(min(f, lastSecond)*1000)))
 }
 
-// bound returns the thumbprint of the certificate that the token is bound to, nil
-// if to none. An error is a reason to refuse the token.
-func (r *reader) bound() ([]byte, error) {
+// bound returns what the token is bound to, nil if to nothing. An error is a reason
+// to refuse the token.
+func (r *reader) bound() (*confirm.Certificate, error) {
 	cnf := r.get("cnf")
 	if cnf == nil {
 		return nil, nil
 	}
-	var thumbprint []byte
-	other := ""
-	if err := strictjson.Object(cnf, func(name, value []byte) error {
-		if string(name) != "x5t#S256" {
-			other = string(name)
-			return nil
-		}
-		s, ok := strictjson.String(value)
-		b, err := base64.RawURLEncoding.Strict().DecodeString(s)
-		if !ok || err != nil || len(b) != 32 {
-			return errors.New("x5t#S256 is not a thumbprint")
-		}
-		thumbprint = b
-		return nil
-	}); err != nil {
-		return nil, fmt.Errorf("cnf of an opaque token: %w", err)
-	}
-	if thumbprint == nil || other != "" {
-		return nil, fmt.Errorf("opaque token bound by %.40q, which cannot be proved here", other)
-	}
-	return thumbprint, nil
+	return confirm.Read(cnf)
 }

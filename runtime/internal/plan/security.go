@@ -3,6 +3,7 @@ package plan
 import (
 	"crypto/x509"
 	"fmt"
+	"net/netip"
 
 	"github.com/microgw/microgw/runtime/internal/exchange"
 	"github.com/microgw/microgw/runtime/internal/policy/apikey"
@@ -194,4 +195,6 @@ func shared[S authn.Scheme](b *builder, key any, make func() S) S {
 // nobody are the users where none are configured.
 type nobody struct{}
 
-func (nobody) Check(_, _ []byte) (*exchange.Principal, error) { return nil, basic.ErrRefused }
+func (nobody) Check(_ netip.Addr, _, _ []byte) (*exchange.Principal, error) {
+	return nil, basic.ErrRefused
+}

@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"encoding/base64"
 	"errors"
+	"net/netip"
 	"strings"
 	"testing"
 
@@ -18,7 +19,7 @@ import (
 // users knows one.
 type users struct{}
 
-func (users) Check(name, password []byte) (*exchange.Principal, error) {
+func (users) Check(_ netip.Addr, name, password []byte) (*exchange.Principal, error) {
 	if string(name) == "alice" && string(password) == "secret" {
 		return &exchange.Principal{Scheme: "basic", Username: "alice"}, nil
 	}

@@ -7,9 +7,9 @@
 //     and the lines take turns, so a flood from one address is in its own way and in
 //     nobody else's. Where all clients come from one address (a load balancer that is
 //     no trusted proxy), there is one line.
-//   - Whoever has a turn first lets everybody run who needs none, and those whose
-//     bytes have arrived meanwhile. Work that takes no turn so goes before work that
-//     does, at the cost of waiting for one piece of it at most.
+//   - Whoever has a turn first lets those run who need none. If the turn before was
+//     in vain, as those of a flood are, also those whose bytes have arrived meanwhile:
+//     they wait for one piece of such work at most.
 package turns
 
 import (
@@ -69,8 +69,9 @@ type waiter struct {
 
 // A Turn is the right to do a piece of work.
 type Turn struct {
-	of  *Turns
-	way *way
+	of   *Turns
+	way  *way
+	vain bool // so was the work before
 }
 
 // Take waits for a turn for work that a client causes, no longer than within, or
@@ -78,8 +79,12 @@ type Turn struct {
 // End must follow the work.
 func (t *Turns) Take(from netip.Addr, within time.Duration) *Turn {
 	turn := t.wait(from, within)
-	if turn != nil {
+	switch {
+	case turn == nil:
+	case turn.vain:
 		turn.way.give()
+	default:
+		runtime.Gosched()
 	}
 	return turn
 }
@@ -131,9 +136,11 @@ func (t *Turns) line(c client) *line {
 	return l
 }
 
-// End gives the turn to who is next.
-func (turn *Turn) End() {
+// End gives the turn to who is next. vain says that the work has shown that the
+// client had no business causing it.
+func (turn *Turn) End(vain bool) {
 	t := turn.of
+	turn.vain = vain
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for front := t.order.Front(); front != nil; front = t.order.Front() {

@@ -37,13 +37,13 @@ func TestOrder(t *testing.T) {
 					mu.Lock()
 					served = append(served, string(rune('0'+i)))
 					mu.Unlock()
-					turn.End()
+					turn.End(false)
 				})
 				for turns.Waiting(of) != i+1 {
 					runtime.Gosched()
 				}
 			}
-			held.End()
+			held.End(false)
 			all.Wait()
 			if got := strings.Join(served, " "); got != tt.served {
 				t.Errorf("served %s, want %s", got, tt.served)
@@ -66,7 +66,7 @@ func TestNoMoreAtOnce(t *testing.T) {
 				}
 				runtime.Gosched()
 				now.Add(-1)
-				turn.End()
+				turn.End(false)
 			}
 		})
 	}
@@ -91,16 +91,16 @@ func TestGiveUp(t *testing.T) {
 	go func() {
 		turn := of.Take(b, time.Hour)
 		served <- turn != nil
-		turn.End()
+		turn.End(false)
 	}()
 	for turns.Waiting(of) != 1 {
 		runtime.Gosched()
 	}
-	held.End()
+	held.End(false)
 	if !<-served {
 		t.Error("who waited got no turn")
 	}
-	of.Take(a, time.Hour).End()
+	of.Take(a, time.Hour).End(false)
 	if n := turns.Lines(of); n != 0 {
 		t.Errorf("%d lines are kept of clients that are gone", n)
 	}
@@ -114,15 +114,15 @@ func TestGiveUpRace(t *testing.T) {
 		all.Go(func() {
 			for k := range 50 {
 				if turn := of.Take(netip.AddrFrom4([4]byte{10, 0, 0, byte(i)}), time.Duration(1+k)*time.Microsecond); turn != nil {
-					turn.End()
+					turn.End(false)
 				}
 			}
 		})
 	}
 	all.Wait()
 	first, second := of.Take(netip.Addr{}, 0), of.Take(netip.Addr{}, 0)
-	first.End()
-	second.End()
+	first.End(false)
+	second.End(false)
 }
 
 // With one processor, what has arrived is noticed before work that takes turns
@@ -152,7 +152,7 @@ func TestOthersFirst(t *testing.T) {
 		}
 		// Twice: of what is noticed at the same time either may run first.
 		for range 2 {
-			of.Take(netip.Addr{}, 0).End()
+			of.Take(netip.Addr{}, 0).End(true)
 		}
 		if int(noticed.Load()) != i+1 {
 			late = append(late, i)

@@ -3,28 +3,29 @@
 //
 // What surprises:
 //
-//   - A pair that was good is remembered for a short time, as a keyed hash whose
-//     key never leaves this process. A pair that was refused is not: whoever has
-//     just set a password may use it at once, and a guess costs its guesser a
-//     question each time.
-//   - Equal pairs that are asked at the same time are one question. There are at
-//     most AtOnce different ones; who would wait longer than the time-out is told
-//     that the store is not available.
+//   - A pair that was good is remembered for a short time; a pair that was refused
+//     is not. Equal pairs that are asked at the same time are one question. There
+//     are at most AtOnce different ones, for which client addresses take turns; who
+//     would wait longer than the time-out is told that the store is not available
+//     (basic.Checks).
 //   - An empty password is never asked about. A directory takes a bind with one
 //     for a successful bind of nobody (RFC 4513, section 5.1.2).
+//   - Neither are names that only look like another's: a store may take them for
+//     that one, and the gateway would not.
 package userstore
 
 import (
 	"context"
-	"crypto/hmac"
-	"crypto/rand"
-	"crypto/sha256"
 	"errors"
 	"fmt"
-	"maps"
+	"net/netip"
 	"slices"
-	"sync"
+	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"golang.org/x/text/unicode/norm"
 
 	"github.com/microgw/microgw/runtime/internal/exchange"
 	"github.com/microgw/microgw/runtime/internal/policy/basic"
@@ -39,6 +40,10 @@ type Store interface {
 	Check(ctx context.Context, name, password string) (user string, err error)
 }
 
+// ErrUnknown is a refusal by a store that is sure to have nobody of that name,
+// with whatever password. A store that cannot tell says basic.ErrRefused.
+var ErrUnknown = fmt.Errorf("nobody has that name: %w", basic.ErrRefused)
+
 // Options for New. Zero values stand for the defaults.
 type Options struct {
 	Timeout time.Duration // of one question, waiting included; 3 s
@@ -47,41 +52,15 @@ type Options struct {
 	Scopes  []string      // that all users have
 }
 
-// maxGood bounds what is remembered.
-const maxGood = 10_000
-
-// errBusy says that the time was over before the store could be asked.
-var errBusy = errors.New("too many passwords are being checked")
-
 // Users are those of a store. They are safe for concurrent use.
 type Users struct {
-	store Store
-	o     Options
-	slots chan struct{}
-
-	key   [32]byte
-	mu    sync.Mutex
-	good  map[pair]remembered // guarded by mu
-	under map[pair]*question  // guarded by mu: those that are being asked
-}
-
-// A pair is a keyed hash of a name and a password.
-type pair [sha256.Size]byte
-
-type remembered struct {
-	principal *exchange.Principal
-	until     time.Time
-}
-
-// A question is asked once for all who want to know.
-type question struct {
-	done      chan struct{} // closed when the answer is there
-	principal *exchange.Principal
-	err       error
+	store  Store
+	scopes []string
+	checks *basic.Checks
 }
 
 // New returns the store's users.
-func New(s Store, o Options) (*Users, error) {
+func New(s Store, o Options) *Users {
 	if o.Timeout <= 0 {
 		o.Timeout = 3 * time.Second
 	}
@@ -91,46 +70,32 @@ func New(s Store, o Options) (*Users, error) {
 	if o.AtOnce <= 0 {
 		o.AtOnce = 32
 	}
-	o.Scopes = slices.Clone(o.Scopes)
-	u := &Users{store: s, o: o, slots: make(chan struct{}, o.AtOnce), good: map[pair]remembered{}, under: map[pair]*question{}}
-	if _, err := rand.Read(u.key[:]); err != nil {
-		return nil, err
+	return &Users{
+		store: s, scopes: slices.Clone(o.Scopes),
+		checks: basic.NewChecks(basic.ChecksOptions{AtOnce: o.AtOnce, Within: o.Timeout, Good: o.Good}),
 	}
-	return u, nil
 }
 
-// Check implements basic.Users.
-func (u *Users) Check(name, password []byte) (*exchange.Principal, error) {
-	if len(name) == 0 || len(password) == 0 {
+// Check implements basic.Users. The error may be ErrUnknown.
+func (u *Users) Check(from netip.Addr, name, password []byte) (*exchange.Principal, error) {
+	if len(password) == 0 || !Usable(string(name)) {
 		return nil, basic.ErrRefused
 	}
-	p := u.pair(name, password)
-	now := time.Now()
-	u.mu.Lock()
-	if g, ok := u.good[p]; ok && now.Before(g.until) {
-		u.mu.Unlock()
-		return g.principal, nil
-	}
-	q, asked := u.under[p]
-	if !asked {
-		q = &question{done: make(chan struct{})}
-		u.under[p] = q
-	}
-	u.mu.Unlock()
-	if asked {
-		// Whoever asks is bound by the time-out, so this ends.
-		<-q.done
-		return q.principal, q.err
-	}
-	q.principal, q.err = u.ask(string(name), string(password))
-	u.mu.Lock()
-	delete(u.under, p)
-	if q.err == nil && u.o.Good > 0 {
-		u.remember(p, remembered{q.principal, time.Now().Add(u.o.Good)})
-	}
-	u.mu.Unlock()
-	close(q.done)
-	return q.principal, q.err
+	return u.checks.Do(from, name, password, func(ctx context.Context) (*exchange.Principal, error) {
+		return u.ask(ctx, string(name), string(password))
+	})
+}
+
+// Usable refuses names that a store may take for others: what is not in the normal
+// form NFKC, has characters that are not seen, blanks at the ends or several in a
+// row (RFC 4518, section 2, has directories pass over all that; web services do
+// as they like).
+func Usable(name string) bool {
+	return name != "" && len(name) <= 256 && strings.TrimSpace(name) == name && !strings.Contains(name, "  ") &&
+		norm.NFKC.IsNormalString(name) && !strings.ContainsFunc(name, func(r rune) bool {
+		// The last ones are printable and mapped to nothing.
+		return !unicode.IsPrint(r) || r == utf8.RuneError || r == 0x34f || 0x180b <= r && r <= 0x180d || 0xfe00 <= r && r <= 0xfe0f || r == 0xfffc
+	})
 }
 
 // Close ends what the store keeps open, if it keeps something.
@@ -140,31 +105,17 @@ func (u *Users) Close() {
 	}
 }
 
-func (u *Users) pair(name, password []byte) (p pair) {
-	mac := hmac.New(sha256.New, u.key[:])
-	fmt.Fprintf(mac, "%d:%s:", len(name), name)
-	mac.Write(password)
-	mac.Sum(p[:0])
-	return p
-}
-
-func (u *Users) ask(name, password string) (_ *exchange.Principal, err error) {
-	// Those who wait for this answer must get one, also if it is a bug.
+func (u *Users) ask(ctx context.Context, name, password string) (_ *exchange.Principal, err error) {
+	// A bug in what speaks with a store must not pass for a verdict.
 	defer func() {
 		if r := recover(); r != nil {
 			err = fmt.Errorf("user store: panic: %v", r)
 		}
 	}()
-	ctx, cancel := context.WithTimeout(context.Background(), u.o.Timeout)
-	defer cancel()
-	select {
-	case u.slots <- struct{}{}:
-		defer func() { <-u.slots }()
-	case <-ctx.Done():
-		return nil, errBusy
-	}
 	user, err := u.store.Check(ctx, name, password)
 	switch {
+	case errors.Is(err, ErrUnknown):
+		return nil, ErrUnknown
 	case errors.Is(err, basic.ErrRefused):
 		return nil, basic.ErrRefused
 	case err != nil:
@@ -172,19 +123,7 @@ func (u *Users) ask(name, password string) (_ *exchange.Principal, err error) {
 	case user == "":
 		return nil, errors.New("user store: a user without a name")
 	}
-	return &exchange.Principal{Scheme: "basic", Subject: user, Username: user, KeyType: "PRODUCTION", Scopes: u.o.Scopes}, nil
-}
-
-// remember keeps a good pair. mu must be held.
-func (u *Users) remember(p pair, r remembered) {
-	if len(u.good) >= maxGood {
-		now := time.Now()
-		maps.DeleteFunc(u.good, func(_ pair, r remembered) bool { return !now.Before(r.until) })
-		if len(u.good) >= maxGood {
-			clear(u.good)
-		}
-	}
-	u.good[p] = r
+	return &exchange.Principal{Scheme: "basic", Subject: user, Username: user, KeyType: "PRODUCTION", Scopes: u.scopes}, nil
 }
 
 // InTurn asks servers one after the other until one of them answers, each with a

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -43,12 +44,10 @@ func (f *fake) Check(ctx context.Context, name, password string) (string, error)
 
 func users(t *testing.T, f *fake, o userstore.Options) *userstore.Users {
 	t.Helper()
-	u, err := userstore.New(f, o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return u
+	return userstore.New(f, o)
 }
+
+var here = netip.MustParseAddr("192.0.2.1")
 
 func TestRemembers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -56,7 +55,7 @@ func TestRemembers(t *testing.T) {
 		u := users(t, f, userstore.Options{Scopes: []string{"read"}})
 		check := func(name, password string, good bool, asked int32) {
 			t.Helper()
-			p, err := u.Check([]byte(name), []byte(password))
+			p, err := u.Check(here, []byte(name), []byte(password))
 			switch {
 			case good && (err != nil || p.Username != "ada" || p.Subject != "ada" || p.Scheme != "basic" || p.KeyType != "PRODUCTION" || !p.HasScope("read") || p.HasScope("write")):
 				t.Errorf("%s:%s: %v, %v", name, password, p, err)
@@ -86,7 +85,7 @@ func TestRemembers(t *testing.T) {
 		f.broken.Store(true)
 		check("ada", "secret", true, 6)
 		time.Sleep(2 * time.Minute)
-		if p, err := u.Check([]byte("ada"), []byte("secret")); err == nil || errors.Is(err, basic.ErrRefused) || p != nil {
+		if p, err := u.Check(here, []byte("ada"), []byte("secret")); err == nil || errors.Is(err, basic.ErrRefused) || p != nil {
 			t.Errorf("with a broken store: %v, %v", p, err)
 		}
 	})
@@ -96,7 +95,7 @@ func TestRemembersNothing(t *testing.T) {
 	f := &fake{}
 	u := users(t, f, userstore.Options{Good: -1})
 	for i := range int32(3) {
-		if _, err := u.Check([]byte("ada"), []byte("secret")); err != nil || f.asked.Load() != i+1 {
+		if _, err := u.Check(here, []byte("ada"), []byte("secret")); err != nil || f.asked.Load() != i+1 {
 			t.Errorf("%v, asked %d times", err, f.asked.Load())
 		}
 	}
@@ -114,7 +113,7 @@ func TestCoalesces(t *testing.T) {
 			var wg sync.WaitGroup
 			for range 100 {
 				wg.Go(func() {
-					if _, err := u.Check([]byte("ada"), []byte(c.password)); !errors.Is(err, c.want) {
+					if _, err := u.Check(here, []byte("ada"), []byte(c.password)); !errors.Is(err, c.want) {
 						t.Errorf("%s: %v", c.password, err)
 					}
 				})
@@ -137,7 +136,7 @@ func TestTimeout(t *testing.T) {
 		var wg sync.WaitGroup
 		for i := range 20 {
 			wg.Go(func() {
-				p, err := u.Check([]byte("ada"), fmt.Appendf(nil, "secret%d", i%10))
+				p, err := u.Check(here, []byte("ada"), fmt.Appendf(nil, "secret%d", i%10))
 				if p != nil || err == nil || errors.Is(err, basic.ErrRefused) {
 					t.Errorf("%v, %v", p, err)
 				}
@@ -150,10 +149,63 @@ func TestTimeout(t *testing.T) {
 	})
 }
 
+// A flood of guesses from one address leaves the store to others, however slow it
+// is.
+func TestFloodFromOneAddress(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &fake{takes: time.Second}
+		u := users(t, f, userstore.Options{Timeout: 3 * time.Second, AtOnce: 4, Good: -1})
+		over := make(chan struct{})
+		var flood sync.WaitGroup
+		for i := range 40 {
+			flood.Go(func() {
+				for n := 0; ; n++ {
+					select {
+					case <-over:
+						return
+					default:
+					}
+					if _, err := u.Check(netip.MustParseAddr("198.51.100.7"), []byte("ada"), fmt.Appendf(nil, "guess %d %d", i, n)); err == nil {
+						t.Error("a guess is let in")
+					}
+				}
+			})
+		}
+		for range 10 {
+			time.Sleep(10 * time.Second)
+			start := time.Now()
+			if p, err := u.Check(here, []byte("ada"), []byte("secret")); err != nil || p.Username != "ada" {
+				t.Errorf("%v, %v", p, err)
+			}
+			if took := time.Since(start); took > 2*time.Second {
+				t.Errorf("it took %v", took)
+			}
+		}
+		close(over)
+		flood.Wait()
+	})
+}
+
+// Nobody is asked about names that only look like another's.
+func TestNames(t *testing.T) {
+	f := &fake{}
+	u := users(t, f, userstore.Options{Good: -1})
+	for _, name := range []string{" ada", "ada ", "ada\u00a0", "a\u200bda", "a\u00adda", "\uff41da", "ada\ufe0f", "ada\u034f", "jose\u0301", "a  da", "ada\x00", "ada\t", "\xff"} {
+		if _, err := u.Check(here, []byte(name), []byte("secret")); !errors.Is(err, basic.ErrRefused) || f.asked.Load() != 0 {
+			t.Errorf("%q: %v, asked %d times", name, err, f.asked.Load())
+		}
+	}
+	for i, name := range []string{"ada", "josé", "ada@example.com", "Ada Lovelace", `corp\ada`, "愛"} {
+		if _, _ = u.Check(here, []byte(name), []byte("secret")); f.asked.Load() != int32(i+1) {
+			t.Errorf("%q is not asked about", name)
+		}
+	}
+}
+
 func TestBrokenStore(t *testing.T) {
 	u := users(t, &fake{}, userstore.Options{})
 	for _, name := range []string{"panic", "nameless", "panic"} {
-		if p, err := u.Check([]byte(name), []byte("secret")); p != nil || err == nil || errors.Is(err, basic.ErrRefused) {
+		if p, err := u.Check(here, []byte(name), []byte("secret")); p != nil || err == nil || errors.Is(err, basic.ErrRefused) {
 			t.Errorf("%s: %v, %v", name, p, err)
 		}
 	}

@@ -256,8 +256,13 @@ func CheckReferer(s string) error {
 	}
 	// https://shop.example* would fit https://shop.example.evil.example/ as well.
 	_, rest, ok := strings.Cut(s, "://")
-	if host, _, path := strings.Cut(rest, "/"); ok && !path && strings.HasSuffix(host, "*") {
+	host, _, path := strings.Cut(rest, "/")
+	if ok && !path && strings.HasSuffix(host, "*") {
 		return fmt.Errorf("fits pages of other sites, too, such as %sevil.example/; end the host with a slash: %s/*", strings.TrimSuffix(s, "*")+".", strings.TrimRight(s, "*"))
+	}
+	// And https://*shop.example/* https://evilshop.example/.
+	if site, found := strings.CutPrefix(host, "*"); ok && found && site != "" && site[0] != '.' && site[0] != '*' {
+		return fmt.Errorf("fits pages of other sites, too, such as those of evil%s; write a dot behind the asterisk: *.%s", site, site)
 	}
 	return nil
 }

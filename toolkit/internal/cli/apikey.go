@@ -66,27 +66,22 @@ func (a *app) apikeyCommand() *cobra.Command {
 		valid                       time.Duration
 	)
 	cmd := &cobra.Command{
-		Use:     "apikey [NAME|PATH]",
-		Short:   "Make an API key",
-		Long:    apikeyLong,
-		Example: apikeyExamples,
-		Args: func(cmd *cobra.Command, args []string) error {
-			if len(args) > 1 {
-				return usage("see "+help(cmd), "one project at a time: unexpected %q", args[1])
-			}
-			return nil
-		},
+		Use:               "apikey [NAME|PATH]",
+		Short:             "Make an API key",
+		Long:              apikeyLong,
+		Example:           apikeyExamples,
+		Args:              atMostOneProject,
 		ValidArgsFunction: completeFolders,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			claims := apikey.Claims{Issuer: devkey.KeyIssuer, Audience: devkey.Audience, Subject: "developer"}
 			if err := readLimits(&claims, apis, addresses, referers); err != nil {
 				return err
 			}
-			switch claims.KeyType = strings.ToUpper(keyType); devkey.KeyType(claims.KeyType) {
-			case devkey.Production, devkey.Sandbox:
-			default:
-				return usage("", "--key-type %q: want PRODUCTION or SANDBOX", keyType)
+			kind, err := keyTypeOf(keyType)
+			if err != nil {
+				return err
 			}
+			claims.KeyType = string(kind)
 			if valid < time.Second || valid > maxKeyLife {
 				return usage("", "--valid %s: want between a second and a hundred years", valid)
 			}
@@ -105,7 +100,6 @@ func (a *app) apikeyCommand() *cobra.Command {
 			case issuer == devkey.KeyIssuer || issuer == devkey.Issuer:
 				return usage("choose a name of your own", "--issuer %q is that of development", issuer)
 			case file != "":
-				var err error
 				if signer, err = apikey.Open(file); err != nil {
 					return apikeyFailure(err)
 				}
@@ -114,14 +108,12 @@ func (a *app) apikeyCommand() *cobra.Command {
 					signer.ID = kid
 				}
 			default:
-				dir := "."
-				if len(args) > 0 {
-					dir = args[0]
-				}
-				var err error
-				if signer, err = a.developmentSigner(dir); err != nil {
+				dir := projectOf(args)
+				key, err := a.projectKey("apikey", dir)
+				if err != nil {
 					return err
 				}
+				signer = apikey.Signer{Key: key.Private(), ID: key.ID()}
 				a.unknownAPIs(dir, claims.APIs)
 			}
 			key, err := signer.Sign(&claims, time.Now(), valid)
@@ -146,13 +138,11 @@ func (a *app) apikeyCommand() *cobra.Command {
 	f.StringArrayVar(&referers, "referer", nil, "`PATTERN` that the Referer must fit; can be repeated")
 	f.DurationVar(&valid, "valid", 720*time.Hour, "how long it is valid: 90s, 24h, 8760h")
 	f.StringVar(&application, "application", "", "`NAME` of the application that it is for")
-	f.StringVar(&keyType, "key-type", string(devkey.Production), "`TYPE`: which endpoints it leads to, PRODUCTION or SANDBOX")
+	addKeyType(cmd, &keyType)
 	f.StringVar(&file, "key", "", "`FILE` with the private key to sign it with, instead of the project's development key")
 	f.StringVar(&issuer, "issuer", "", "`NAME` of who gives the key out, with --key")
 	f.StringVar(&audience, "audience", "", "`NAME` of who the key is for, if gateways ask for one (apikey.tokenConfigs.audience), with --key")
 	f.StringVar(&kid, "kid", "", "`ID` of the private key, if gateways find it in a key set; made of the key if not given (RFC 7638)")
-	// The flag exists: it cannot fail.
-	_ = cmd.RegisterFlagCompletionFunc("key-type", cobra.FixedCompletions([]cobra.Completion{"PRODUCTION", "SANDBOX"}, cobra.ShellCompDirectiveNoFileComp))
 	addOutput(cmd, &format)
 	return cmd
 }
@@ -183,22 +173,6 @@ func readLimits(c *apikey.Claims, apis, addresses, referers []string) error {
 	}
 	c.Referers = strings.Join(referers, ",")
 	return nil
-}
-
-// developmentSigner is the project's own key, made if there is none.
-func (a *app) developmentSigner(dir string) (apikey.Signer, error) {
-	if err := checkProject(dir); err != nil {
-		return apikey.Signer{}, err
-	}
-	key, created, err := devkey.Ensure(dir)
-	if err != nil {
-		return apikey.Signer{}, failed(err)
-	}
-	if created {
-		fmt.Fprintf(a.err, "apikey: the project had no development key; a new one is in %s\n\thint: build the project again, so that its artifact knows the key\n",
-			filepath.Join(dir, devkey.Folder))
-	}
-	return apikey.Signer{Key: key.Private(), ID: key.ID()}, nil
 }
 
 // unknownAPIs warns of APIs that what was built last does not have. It may be

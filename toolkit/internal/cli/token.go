@@ -1,11 +1,7 @@
 package cli
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -13,7 +9,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/microgw/microgw/toolkit/internal/devkey"
-	"github.com/microgw/microgw/toolkit/internal/scaffold"
 )
 
 const tokenLong = `Make a token for development: a JWT signed by the project's own development key.
@@ -46,45 +41,26 @@ func (a *app) tokenCommand() *cobra.Command {
 		keyType string
 	)
 	cmd := &cobra.Command{
-		Use:     "token [NAME|PATH]",
-		Short:   "Make a token for development",
-		Long:    tokenLong,
-		Example: tokenExamples,
-		Args: func(cmd *cobra.Command, args []string) error {
-			if len(args) > 1 {
-				return usage("see "+help(cmd), "one project at a time: unexpected %q", args[1])
-			}
-			return nil
-		},
+		Use:               "token [NAME|PATH]",
+		Short:             "Make a token for development",
+		Long:              tokenLong,
+		Example:           tokenExamples,
+		Args:              atMostOneProject,
 		ValidArgsFunction: completeFolders,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			dir := "."
-			if len(args) > 0 {
-				dir = args[0]
-			}
-			if err := checkProject(dir); err != nil {
-				return err
-			}
 			var err error
 			if claims.Scopes, err = splitScopes(scopes); err != nil {
 				return err
 			}
-			switch kind := devkey.KeyType(strings.ToUpper(keyType)); kind {
-			case devkey.Production, devkey.Sandbox:
-				claims.KeyType = kind
-			default:
-				return usage("", "--key-type %q: want PRODUCTION or SANDBOX", keyType)
+			if claims.KeyType, err = keyTypeOf(keyType); err != nil {
+				return err
 			}
 			if claims.Lifetime < time.Second {
 				return usage("", "--lifetime %s: want a second at least", claims.Lifetime)
 			}
-			key, created, err := devkey.Ensure(dir)
+			key, err := a.projectKey("token", projectOf(args))
 			if err != nil {
-				return failed(err)
-			}
-			if created {
-				fmt.Fprintf(a.err, "token: the project had no development key; a new one is in %s\n\thint: build the project again, so that its artifact knows the key\n",
-					filepath.Join(dir, devkey.Folder))
+				return err
 			}
 			claims.IssuedAt = time.Now()
 			token, err := key.Mint(claims)
@@ -98,32 +74,8 @@ func (a *app) tokenCommand() *cobra.Command {
 	cmd.Flags().StringArrayVar(&scopes, "scope", nil, "`SCOPE` that the token grants; more than one by repeating the flag, or with blanks or commas between")
 	cmd.Flags().StringVar(&claims.Subject, "subject", "developer", "who the token is for")
 	cmd.Flags().DurationVar(&claims.Lifetime, "lifetime", time.Hour, "how long it is valid: 90s, 10m, 24h")
-	cmd.Flags().StringVar(&keyType, "key-type", string(devkey.Production), "`TYPE`: which endpoints it leads to, PRODUCTION or SANDBOX")
-	// The flag exists: it cannot fail.
-	_ = cmd.RegisterFlagCompletionFunc("key-type", cobra.FixedCompletions([]cobra.Completion{"PRODUCTION", "SANDBOX"}, cobra.ShellCompDirectiveNoFileComp))
+	addKeyType(cmd, &keyType)
 	return cmd
-}
-
-// checkProject refuses a folder that is not a project. A key made in the wrong
-// folder would do no harm, but nothing would ever accept its tokens.
-func checkProject(dir string) error {
-	info, err := os.Stat(dir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return usage("give the name or path of a project, or run this in its folder", "project %s does not exist", dir)
-	} else if err == nil && !info.IsDir() {
-		return usage("a project is a folder; give its name or path", "%s is not a folder", dir)
-	}
-	for _, sub := range []string{scaffold.Definitions, "gen/" + scaffold.Definitions} {
-		if _, err := os.Stat(filepath.Join(dir, sub)); err == nil {
-			return nil
-		}
-	}
-	where := dir
-	if dir == "." {
-		where = "the current folder"
-	}
-	return usage("give the name or path of a project, or run this in its folder",
-		"%s is not a project: no folder %s", where, scaffold.Definitions)
 }
 
 // splitScopes takes scopes as people write them and holds them to RFC 6749,

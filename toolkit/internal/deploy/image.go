@@ -13,8 +13,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-
-	"github.com/microgw/microgw/toolkit/internal/project"
 )
 
 // runtimePackage is what the runtime's binary says that it was built from.
@@ -42,7 +40,7 @@ func CheckBinary(path string) (Binary, error) {
 	}
 	info, err := os.Stat(path)
 	if err != nil {
-		return refuse("%v", project.Reason(err))
+		return refuse("%v", reason(err))
 	}
 	if !info.Mode().IsRegular() {
 		return refuse("not a regular file")

@@ -1,10 +1,9 @@
 package diff
 
 import (
+	"fmt"
 	"slices"
 	"strings"
-
-	"github.com/microgw/microgw/toolkit/internal/diag"
 )
 
 // Kind says which half a change belongs to.
@@ -40,7 +39,13 @@ func (s Severity) MarshalText() ([]byte, error) { return []byte(s.String()), nil
 
 // UnmarshalText is the inverse of MarshalText.
 func (s *Severity) UnmarshalText(text []byte) error {
-	return diag.Named(s, text, Breaking, Warning, Note)
+	for _, known := range []Severity{Breaking, Warning, Note} {
+		if known.String() == string(text) {
+			*s = known
+			return nil
+		}
+	}
+	return fmt.Errorf("unknown severity %q", text)
 }
 
 // A Code is a kind of change. Codes are stable: scripts compare them.

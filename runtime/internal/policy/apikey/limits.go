@@ -173,26 +173,70 @@ func parseNetwork(s string) (netip.Prefix, error) {
 }
 
 // A pattern is a text with asterisks, each for any text without blanks, in which
-// all of a Referer has to fit.
-type pattern []string // what stands between the asterisks
+// all of a Referer has to fit. An asterisk in the host ends with the host:
+// https://*.shop.example/* is not for a page https://evil.example/.shop.example/
+// (it is to WSO2). One that is all there is of a host has nothing to keep out.
+type pattern struct {
+	host, rest []string // what stands between the asterisks
+	anyHost    bool     // rest is all
+}
 
 func parsePattern(s string) (pattern, error) {
 	if s == "" || strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r == 0x7f }) {
-		return nil, fmt.Errorf("%.100q is empty or has a blank", s)
+		return pattern{}, fmt.Errorf("%.100q is empty or has a blank", s)
 	}
-	return strings.Split(s, "*"), nil
+	n := hostEnd(s)
+	host, rest := s[:n], s[n:]
+	switch {
+	case host == "*":
+		return pattern{rest: strings.Split(s, "*"), anyHost: true}, nil
+	case rest == "" && strings.HasSuffix(host, "*"):
+		rest = "*"
+	}
+	return pattern{host: strings.Split(host, "*"), rest: strings.Split(rest, "*")}, nil
 }
 
-func (p pattern) matches(text []byte) bool {
-	if bytes.IndexByte(text, ' ') >= 0 || !bytes.HasPrefix(text, []byte(p[0])) {
+// hostEnd returns how much of a URL there is before its path, which may be all.
+func hostEnd[T ~string | ~[]byte](s T) int {
+	scheme := false
+	for i := 0; i < len(s); i++ {
+		switch s[i] {
+		case '/':
+			if !scheme && i > 0 && s[i-1] == ':' && i+1 < len(s) && s[i+1] == '/' {
+				scheme = true
+				i++
+				continue
+			}
+			return i
+		case '?', '#':
+			return i
+		}
+	}
+	return len(s)
+}
+
+func (p *pattern) matches(text []byte) bool {
+	if bytes.IndexByte(text, ' ') >= 0 {
 		return false
 	}
-	text = text[len(p[0]):]
-	if len(p) == 1 {
+	if p.anyHost {
+		return fits(p.rest, text)
+	}
+	n := hostEnd(text)
+	return fits(p.host, text[:n]) && fits(p.rest, text[n:])
+}
+
+// fits reports whether text is the parts with anything between.
+func fits(parts []string, text []byte) bool {
+	if !bytes.HasPrefix(text, []byte(parts[0])) {
+		return false
+	}
+	text = text[len(parts[0]):]
+	if len(parts) == 1 {
 		return len(text) == 0
 	}
-	end := p[len(p)-1]
-	for _, part := range p[1 : len(p)-1] {
+	end := parts[len(parts)-1]
+	for _, part := range parts[1 : len(parts)-1] {
 		// The first place will do: what comes behind it leaves the most room.
 		i := bytes.Index(text, []byte(part))
 		if i < 0 {
@@ -245,8 +289,8 @@ func (l *Limits) hasReferer(x *exchange.Exchange) bool {
 	if n != 1 {
 		return false
 	}
-	for _, p := range l.referers {
-		if p.matches(value) {
+	for i := range l.referers {
+		if l.referers[i].matches(value) {
 			return true
 		}
 	}

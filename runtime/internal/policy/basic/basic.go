@@ -7,9 +7,13 @@
 //     taken names nobody: if somebody's password is hashed slowly, refusing any
 //     takes as long. Only slow hashes of different costs can be told apart.
 //   - Hashes that are slow by design (bcrypt, argon2id) are computed by few
-//     requests at once, and a pair that was good is remembered for a while, as a
-//     keyed hash: a flood of guesses must not take the processor from others. Who
-//     would have to wait too long is told 503.
+//     requests at once, whose client addresses take turns, and a pair that was good
+//     is remembered for a while (see Checks): a flood of guesses must not take the
+//     processor from others, nor their place in the line. Who would have to wait too
+//     long is told 503.
+//   - An empty password is never good, and neither is one with control characters,
+//     which RFC 7617 forbids: of NUL bytes some hashes and directories have odd
+//     ideas.
 //   - The credentials are never forwarded, whatever authConfig says: they open
 //     more than one door, and an upstream has its own (WSO2 3.0.1 passed them on).
 package basic
@@ -19,7 +23,8 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"strings"
+	"net/netip"
+	"slices"
 	"unicode/utf8"
 
 	"github.com/microgw/microgw/runtime/internal/exchange"
@@ -31,10 +36,10 @@ const MaxCredentials = 4096
 
 // A Users tells whether a password is a user's.
 type Users interface {
-	// Check returns who has that name and password. errors.Is(err,
-	// ErrRefused): they are nobody's. Any other error: that cannot be found out
-	// now. The slices must not be kept.
-	Check(name, password []byte) (*exchange.Principal, error)
+	// Check returns who has that name and password, for a client at that address.
+	// errors.Is(err, ErrRefused): they are nobody's. Any other error: that cannot
+	// be found out now. The slices must not be kept.
+	Check(from netip.Addr, name, password []byte) (*exchange.Principal, error)
 }
 
 // ErrRefused says that no user has that name and password.
@@ -90,10 +95,15 @@ func (s *Scheme) Prove(x *exchange.Exchange) (*exchange.Principal, error) {
 	if !colon {
 		return nil, fault.MalformedPassword.Becausef("credentials without a colon")
 	}
-	if !utf8.Valid(name) || strings.ContainsFunc(string(name), func(r rune) bool { return r < 0x20 || r == 0x7f }) {
+	switch {
+	case !utf8.Valid(name) || bytes.ContainsFunc(name, control):
 		return nil, fault.WrongPassword.Becausef("user name with control characters, or not UTF-8")
+	case len(password) == 0:
+		return nil, fault.WrongPassword.Becausef("empty password")
+	case slices.ContainsFunc(password, func(b byte) bool { return control(rune(b)) }): // which need not be UTF-8
+		return nil, fault.WrongPassword.Becausef("password with control characters")
 	}
-	p, err := s.users.Check(name, password)
+	p, err := s.users.Check(x.Client, name, password)
 	switch {
 	case errors.Is(err, ErrRefused):
 		// %.100q: whoever guesses must not be able to fill the log.
@@ -103,6 +113,9 @@ func (s *Scheme) Prove(x *exchange.Exchange) (*exchange.Principal, error) {
 	}
 	return p, nil
 }
+
+// control is what RFC 7617, section 2, has neither in names nor in passwords.
+func control(r rune) bool { return r < 0x20 || r == 0x7f }
 
 // Hide takes the credentials out of the forwarded request, if they are of this
 // scheme. Of several fields all go: which of them counts is for nobody to guess.

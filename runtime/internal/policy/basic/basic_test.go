@@ -4,7 +4,9 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"net/netip"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -87,6 +89,8 @@ func TestParseHashRefuses(t *testing.T) {
 	}
 }
 
+var here = netip.MustParseAddr("192.0.2.1")
+
 func file(t *testing.T, users ...basic.User) *basic.File {
 	t.Helper()
 	f, err := basic.NewFile(users)
@@ -118,7 +122,9 @@ func credentials(s string) string { return "Basic " + base64.StdEncoding.EncodeT
 func TestProve(t *testing.T) {
 	s := basic.New("Authorization", file(t,
 		basic.User{Name: "generalUser1", Hash: hash(t, "5BAA61E4C9B93F3F0682250B6CF8331B7EE68FD8"), Scopes: []string{"read"}},
-		basic.User{Name: "Zoë", Hash: hash(t, "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855")}, // the empty password
+		basic.User{Name: "Zoë", Hash: hash(t, "5e884898da28047151d0e56f8dc6292773603d0d6aabbdd62a11ef721d1542d8")},
+		basic.User{Name: "empty", Hash: hash(t, "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855")}, // the empty password's
+		basic.User{Name: "nul", Hash: hash(t, "882a20e6379eb83aecb916f4b9ea79c1e6c08a0d80f6ad1dc9a9421758246001")},   // that of "p\0"
 	))
 	for name, c := range map[string]struct {
 		fields []string
@@ -126,7 +132,9 @@ func TestProve(t *testing.T) {
 	}{
 		"good":                          {[]string{"Authorization", credentials("generalUser1:password")}, nil},
 		"scheme in another case":        {[]string{"authorization", "bASIC  " + base64.StdEncoding.EncodeToString([]byte("generalUser1:password")) + " "}, nil},
-		"UTF-8 name, empty password":    {[]string{"Authorization", credentials("Zoë:")}, nil},
+		"UTF-8 name":                    {[]string{"Authorization", credentials("Zoë:password")}, nil},
+		"empty password":                {[]string{"Authorization", credentials("empty:")}, fault.WrongPassword},
+		"control character in it":       {[]string{"Authorization", credentials("nul:p\x00")}, fault.WrongPassword},
 		"wrong password":                {[]string{"Authorization", credentials("generalUser1:Password")}, fault.WrongPassword},
 		"colons belong to the password": {[]string{"Authorization", credentials("generalUser1:password:")}, fault.WrongPassword},
 		"unknown user":                  {[]string{"Authorization", credentials("nobody:password")}, fault.WrongPassword},
@@ -134,7 +142,7 @@ func TestProve(t *testing.T) {
 		"the hash as the password":      {[]string{"Authorization", credentials("generalUser1:5BAA61E4C9B93F3F0682250B6CF8331B7EE68FD8")}, fault.WrongPassword},
 		"no user":                       {[]string{"Authorization", credentials(":password")}, fault.WrongPassword},
 		"control character in the name": {[]string{"Authorization", credentials("generalUser1\x00:password")}, fault.WrongPassword},
-		"Latin-1":                       {[]string{"Authorization", credentials("Zo\xeb:")}, fault.WrongPassword},
+		"Latin-1":                       {[]string{"Authorization", credentials("Zo\xeb:password")}, fault.WrongPassword},
 		"no colon":                      {[]string{"Authorization", credentials("generalUser1")}, fault.MalformedPassword},
 		"not base64":                    {[]string{"Authorization", "Basic generalUser1:password"}, fault.MalformedPassword},
 		"base64 with loose bits":        {[]string{"Authorization", "Basic YTpiYh=="}, fault.MalformedPassword},
@@ -195,11 +203,11 @@ func TestSlowHashesAreRemembered(t *testing.T) {
 	}
 	f := file(t, basic.User{Name: "a", Hash: hash(t, string(b))}, basic.User{Name: "a:b"[:1] + "b", Hash: hash(t, hashes["SHA-256"])})
 	for range 3 {
-		if p, err := f.Check([]byte("a"), []byte("secret")); err != nil || p.Username != "a" {
+		if p, err := f.Check(here, []byte("a"), []byte("secret")); err != nil || p.Username != "a" {
 			t.Errorf("got %v, %v", p, err)
 		}
 		for _, pair := range [][2]string{{"a", "secre"}, {"a", ""}, {"b", "secret"}, {"ab", "secret"}, {"", "secret"}} {
-			if _, err := f.Check([]byte(pair[0]), []byte(pair[1])); !errors.Is(err, basic.ErrRefused) {
+			if _, err := f.Check(here, []byte(pair[0]), []byte(pair[1])); !errors.Is(err, basic.ErrRefused) {
 				t.Errorf("%v: %v", pair, err)
 			}
 		}
@@ -227,7 +235,7 @@ func TestUnavailable(t *testing.T) {
 
 type broken struct{}
 
-func (broken) Check(_, _ []byte) (*exchange.Principal, error) {
+func (broken) Check(_ netip.Addr, _, _ []byte) (*exchange.Principal, error) {
 	return nil, fmt.Errorf("directory: connection refused")
 }
 
@@ -248,6 +256,121 @@ func FuzzProve(f *testing.F) {
 	})
 }
 
+// bcrypt does not look at what comes behind 72 bytes.
+func TestLongPasswords(t *testing.T) {
+	long := []byte(strings.Repeat("long password ", 10))
+	b, err := bcrypt.GenerateFromPassword(long[:72], bcrypt.MinCost)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := hash(t, string(b))
+	if !h.Matches(long[:72]) {
+		t.Error("72 bytes are refused")
+	}
+	for _, n := range []int{71, 73, len(long)} {
+		if h.Matches(long[:n]) {
+			t.Errorf("%d bytes are taken for the first 72", n)
+		}
+	}
+}
+
+// Whoever floods with guesses is in his own way, and in no other address's: who
+// has not called for long waits for the guess that is being looked at and for the
+// next one at most.
+func TestFloodFromOneAddress(t *testing.T) {
+	const cost = time.Second // of a password
+	synctest.Test(t, func(t *testing.T) {
+		f := file(t, basic.User{Name: "a", Hash: basic.SlowHash(func(p []byte) bool { time.Sleep(cost); return string(p) == "secret" })})
+		over := make(chan struct{})
+		var flood sync.WaitGroup
+		turnedAway := 0
+		var mu sync.Mutex
+		for i := range 40 {
+			flood.Go(func() {
+				// From all over a network that one customer is given.
+				from := netip.AddrFrom16([16]byte{0x20, 0x01, 0x0d, 0xb8, 15: byte(i)})
+				for n := 0; ; n++ {
+					select {
+					case <-over:
+						return
+					default:
+					}
+					_, err := f.Check(from, []byte("a"), fmt.Appendf(nil, "guess %d %d", i, n))
+					if err == nil {
+						t.Error("a guess is let in")
+					}
+					if !errors.Is(err, basic.ErrRefused) {
+						mu.Lock()
+						turnedAway++
+						mu.Unlock()
+					}
+				}
+			})
+		}
+		time.Sleep(time.Minute)
+		for i := range 5 {
+			start := time.Now()
+			// Each time another address, and long after the pair was good the last time.
+			from := netip.AddrFrom4([4]byte{192, 0, 2, byte(i)})
+			p, err := f.Check(from, []byte("a"), []byte("secret"))
+			if err != nil || p.Username != "a" {
+				t.Errorf("from an idle address: %v, %v", p, err)
+			}
+			if took := time.Since(start); took > 3*cost {
+				t.Errorf("it took %v", took)
+			}
+			time.Sleep(2 * time.Minute)
+		}
+		close(over)
+		flood.Wait()
+		if turnedAway == 0 {
+			t.Error("it was no flood")
+		}
+	})
+}
+
+// Equal good pairs at one time are one check: a client that opens many connections
+// is in nobody's way.
+func TestEqualPairsAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		computed := 0
+		f := file(t, basic.User{Name: "a", Hash: basic.SlowHash(func(p []byte) bool {
+			computed++
+			time.Sleep(time.Second)
+			return string(p) == "secret"
+		})})
+		var all sync.WaitGroup
+		for range 100 {
+			all.Go(func() {
+				if _, err := f.Check(here, []byte("a"), []byte("secret")); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		all.Wait()
+		if computed != 1 {
+			t.Errorf("computed %d times", computed)
+		}
+	})
+}
+
+// The users are told where the client is, so that they can be fair.
+func TestClient(t *testing.T) {
+	x := request("Authorization", credentials("a:b"))
+	x.Client = here
+	var from witness
+	if _, err := basic.New("Authorization", &from).Prove(x); err == nil || from.Addr != here {
+		t.Errorf("from %v: %v", from, err)
+	}
+}
+
+type witness struct{ netip.Addr }
+
+func (w *witness) Check(from netip.Addr, _, _ []byte) (*exchange.Principal, error) {
+	w.Addr = from
+	return nil, basic.ErrRefused
+}
+
 // Who keeps calling is known for longer than a minute, and who does not, is not.
 func TestRememberedWhileUsed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -255,7 +378,7 @@ func TestRememberedWhileUsed(t *testing.T) {
 		f := file(t, basic.User{Name: "a", Hash: basic.SlowHash(func(p []byte) bool { computed++; return string(p) == "secret" })})
 		check := func(want int) {
 			t.Helper()
-			if _, err := f.Check([]byte("a"), []byte("secret")); err != nil || computed != want {
+			if _, err := f.Check(here, []byte("a"), []byte("secret")); err != nil || computed != want {
 				t.Errorf("%v; computed %d times, want %d", err, computed, want)
 			}
 		}
@@ -277,12 +400,12 @@ func TestFastHashAmongSlowOnes(t *testing.T) {
 	f := file(t, basic.User{Name: "fast", Hash: hash(t, hashes["SHA-256"])}, basic.User{Name: "slow", Hash: slow})
 	for _, name := range []string{"fast", "slow", "nobody"} {
 		computed = 0
-		if _, err := f.Check([]byte(name), []byte("guess")); !errors.Is(err, basic.ErrRefused) || computed != 1 {
+		if _, err := f.Check(here, []byte(name), []byte("guess")); !errors.Is(err, basic.ErrRefused) || computed != 1 {
 			t.Errorf("%s: %v, computed %d times", name, err, computed)
 		}
 	}
 	computed = 0
-	if p, err := f.Check([]byte("fast"), []byte("password")); err != nil || p.Username != "fast" || computed != 0 {
+	if p, err := f.Check(here, []byte("fast"), []byte("password")); err != nil || p.Username != "fast" || computed != 0 {
 		t.Errorf("the good password: %v, %v, computed %d times", p, err, computed)
 	}
 }

@@ -1,17 +1,16 @@
 package basic
 
 import (
-	"crypto/hmac"
-	"crypto/rand"
+	"context"
 	"crypto/sha256"
-	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/microgw/microgw/runtime/internal/exchange"
+	"github.com/microgw/microgw/runtime/internal/turns"
 )
 
 // A User is one whom the conf file lists.
@@ -24,13 +23,8 @@ type User struct {
 // A File is the users of the conf file. It is safe for concurrent use.
 type File struct {
 	users  map[string]*user
-	nobody *Hash // stands in for users who do not exist
-	slow   chan struct{}
-	wait   time.Duration
-
-	key  [32]byte
-	mu   sync.Mutex
-	good map[[32]byte]time.Time // guarded by mu: keyed hash of a good pair, until when
+	nobody *Hash   // stands in for users who do not exist
+	slow   *Checks // of slow hashes
 }
 
 type user struct {
@@ -38,24 +32,22 @@ type user struct {
 	principal exchange.Principal
 }
 
-// Bounds of checking slow hashes.
+// Bounds of checking slow hashes. Each may take all the memory that it asks for,
+// so more processors are not used for more of them. A pair is good for as long as
+// it is used: who keeps calling need not wait in line with those who guess, and
+// passwords do not change while the gateway runs.
 const (
 	slowAtOnce = 2
-	slowWait   = 2 * time.Second
+	slowWithin = 5 * time.Second
 	goodFor    = time.Minute
-	maxGood    = 10000
 )
-
-var errBusy = errors.New("too many passwords are being checked")
 
 // NewFile checks the list.
 func NewFile(list []User) (*File, error) {
 	f := &File{
-		users: map[string]*user{}, slow: make(chan struct{}, slowAtOnce), wait: slowWait, good: map[[32]byte]time.Time{},
+		users:  map[string]*user{},
 		nobody: &Hash{sum: sha256Of, want: make([]byte, sha256.Size)},
-	}
-	if _, err := rand.Read(f.key[:]); err != nil {
-		return nil, err
+		slow:   NewChecks(ChecksOptions{AtOnce: min(slowAtOnce, turns.AtOnce()), Within: slowWithin, Good: goodFor, Renewed: true}),
 	}
 	for _, u := range list {
 		switch {
@@ -91,81 +83,27 @@ func (f *File) Has(name []byte) bool {
 }
 
 // Check implements Users.
-func (f *File) Check(name, password []byte) (*exchange.Principal, error) {
-	u := f.users[string(name)]
-	hash := f.nobody
+func (f *File) Check(from netip.Addr, name, password []byte) (*exchange.Principal, error) {
+	u, hash := f.users[string(name)], f.nobody
 	if u != nil {
 		hash = u.hash
 	}
-	good, err := f.matches(hash, name, password)
-	if err != nil {
-		return nil, err
-	}
-	if u == nil || !good {
-		return nil, ErrRefused
-	}
-	return &u.principal, nil
-}
-
-func (f *File) matches(hash *Hash, name, password []byte) (bool, error) {
 	if !hash.Slow() {
-		if hash.Matches(password) || !f.nobody.Slow() {
-			return hash.Matches(password), nil
+		good := hash.Matches(password)
+		switch {
+		case good && u != nil:
+			return &u.principal, nil
+		case !f.nobody.Slow():
+			return nil, ErrRefused
 		}
 		// As long as for a user who does not exist.
-		_, err := f.compute(f.nobody, password)
-		return false, err
+		u, hash = nil, f.nobody
 	}
-	mac := hmac.New(sha256.New, f.key[:])
-	fmt.Fprintf(mac, "%d:%s:", len(name), name)
-	mac.Write(password)
-	var pair [32]byte
-	mac.Sum(pair[:0])
-	now := time.Now()
-	if f.known(pair, now) {
-		return true, nil
-	}
-	good, err := f.compute(hash, password)
-	// Only of users who exist: whoever guesses nobody's password right has
-	// found nothing.
-	if good && f.users[string(name)] != nil {
-		f.remember(pair, now.Add(goodFor))
-	}
-	return good, err
-}
-
-// compute checks a slow hash, if there is room for that soon.
-func (f *File) compute(hash *Hash, password []byte) (bool, error) {
-	timer := time.NewTimer(f.wait)
-	defer timer.Stop()
-	select {
-	case f.slow <- struct{}{}:
-		defer func() { <-f.slow }()
-		return hash.Matches(password), nil
-	case <-timer.C:
-		return false, errBusy
-	}
-}
-
-// known reports whether a pair was good. Then it is kept for as long again: who
-// keeps calling need not wait in line with those who guess, and passwords do not
-// change while the gateway runs.
-func (f *File) known(pair [32]byte, now time.Time) bool {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	until, found := f.good[pair]
-	if !found || !now.Before(until) {
-		return false
-	}
-	f.good[pair] = now.Add(goodFor)
-	return true
-}
-
-func (f *File) remember(pair [32]byte, until time.Time) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if len(f.good) >= maxGood {
-		clear(f.good)
-	}
-	f.good[pair] = until
+	return f.slow.Do(from, name, password, func(context.Context) (*exchange.Principal, error) {
+		// Whoever guesses nobody's password right has found nothing.
+		if good := hash.Matches(password); !good || u == nil {
+			return nil, ErrRefused
+		}
+		return &u.principal, nil
+	})
 }

@@ -1,9 +1,7 @@
 package jwt
 
 import (
-	"crypto/sha256"
 	"crypto/x509"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"slices"
@@ -11,7 +9,7 @@ import (
 
 	"github.com/microgw/microgw/runtime/internal/exchange"
 	"github.com/microgw/microgw/runtime/internal/fault"
-	"github.com/microgw/microgw/runtime/internal/keys/strictjson"
+	"github.com/microgw/microgw/runtime/internal/keys/confirm"
 	"github.com/microgw/microgw/runtime/internal/policy/jwt/jws"
 )
 
@@ -44,13 +42,8 @@ func (d *Demands) header(t *jws.Token) error {
 	return nil
 }
 
-// A thumbprint is the SHA-256 of a certificate in DER.
-type thumbprint [sha256.Size]byte
-
-// binding reads cnf (RFC 7800): what whoever brings the token has to prove. A
-// method that is not known here must not be passed over: the token would be good
-// for whoever has stolen it.
-func (d *Demands) binding(c *claims) (*thumbprint, error) {
+// binding reads cnf: what whoever brings the token has to prove; nil if nothing.
+func (d *Demands) binding(c *claims) (*confirm.Certificate, error) {
 	value := c.get("cnf")
 	if value == nil {
 		if d.Bound {
@@ -58,49 +51,7 @@ func (d *Demands) binding(c *claims) (*thumbprint, error) {
 		}
 		return nil, nil
 	}
-	var print *thumbprint
-	err := strictjson.Object(value, func(name, value []byte) error {
-		if string(name) != "x5t#S256" {
-			return fmt.Errorf("method %.40q of confirmation is not supported", name)
-		}
-		text, ok := strictjson.String(value)
-		sum, err := base64.RawURLEncoding.Strict().DecodeString(text)
-		if !ok || err != nil || len(sum) != sha256.Size {
-			return errors.New("x5t#S256 is no thumbprint")
-		}
-		print = (*thumbprint)(sum)
-		return nil
-	})
-	switch {
-	case err != nil:
-		return nil, fmt.Errorf("cnf: %w", err)
-	case print == nil:
-		return nil, errors.New("cnf names no way to confirm")
-	}
-	return print, nil
-}
-
-var (
-	errNoCertificate    = fault.InvalidCredentials.Becausef("token is bound to a client certificate, and the connection has none")
-	errOtherCertificate = fault.InvalidCredentials.Becausef("token is bound to another client certificate")
-)
-
-// allows wants the certificate on the request's own connection: the handshake
-// has proved that the client has its key. Whose the certificate is does not
-// matter here (RFC 8705, section 3).
-func (t *thumbprint) allows() func(*exchange.Exchange) error {
-	if t == nil {
-		return nil
-	}
-	return func(x *exchange.Exchange) error {
-		switch {
-		case x.TLS == nil || len(x.TLS.PeerCertificates) == 0:
-			return errNoCertificate
-		case sha256.Sum256(x.TLS.PeerCertificates[0].Raw) != *t:
-			return errOtherCertificate
-		}
-		return nil
-	}
+	return confirm.Read(value)
 }
 
 // Withdrawn tells b which client certificates have been revoked, by their chains,

@@ -84,7 +84,10 @@ type Options struct {
 	// because the issuer or the key is not known. Those that are found to be bad
 	// (expired, for others, not an access token) are bad.
 	OpaqueToo bool
-	Now       func() time.Time // nil: time.Now
+	// Withheld are issuers of credentials of other kinds, such as API keys, which
+	// are nobody else's business: what comes of them is not handed to Opaque.
+	Withheld []string
+	Now      func() time.Time // nil: time.Now
 }
 
 // A Verifier decides about tokens. It is safe for concurrent use.
@@ -94,13 +97,14 @@ type Verifier struct {
 	revoked Revocations // nil: nothing is
 	opaque  func(x *exchange.Exchange, token []byte, now time.Time) (*exchange.Principal, error)
 	too     bool             // opaque judges what cannot be verified
+	not     []string         // but not that of these issuers
 	now     func() time.Time // nil: the request's own time, or time.Now
 	turns   *turns.Turns     // to check a signature
 }
 
 // New checks the options.
 func New(o Options) (*Verifier, error) {
-	v := &Verifier{issuers: map[string]*Issuer{}, revoked: o.Revoked, opaque: o.Opaque, too: o.Opaque != nil && o.OpaqueToo, now: o.Now,
+	v := &Verifier{issuers: map[string]*Issuer{}, revoked: o.Revoked, opaque: o.Opaque, too: o.Opaque != nil && o.OpaqueToo, not: o.Withheld, now: o.Now,
 		turns: turns.New(turns.AtOnce())}
 	for _, is := range o.Issuers {
 		switch {
@@ -322,7 +326,7 @@ func (v *Verifier) verify(token []byte, from netip.Addr, now int64) (*verified, 
 	defer c.release()
 	is := v.issuers[c.issuer]
 	if is == nil {
-		return nil, fmt.Errorf("issuer %.100q %w", c.issuer, errNoIssuer)
+		return nil, v.stranger(t.Type, c)
 	}
 	if err := is.Demands.header(t); err != nil {
 		return nil, fmt.Errorf("issuer %q: %w", is.Issuer, err)
@@ -366,8 +370,10 @@ func (v *Verifier) verify(token []byte, from netip.Addr, now int64) (*verified, 
 			return nil, fmt.Errorf("claims: %w", err)
 		}
 	}
-	restrict(&e.principal, cnf.allows())
-	e.principal.Bound = cnf != nil
+	if cnf != nil {
+		e.principal.Bound = true
+		restrict(&e.principal, cnf.Allows)
+	}
 	restrict(&e.principal, is.Demands.Subscriptions.allows(&e.principal))
 	if v.revoked != nil {
 		e.names = namesOf(v.revoked, token, t, e.principal.TokenID)
@@ -380,8 +386,8 @@ func (v *Verifier) verify(token []byte, from netip.Addr, now int64) (*verified, 
 // token is known go first.
 func (v *Verifier) checkSignature(t *jws.Token, list []*keys.Key, from netip.Addr) (*keys.Key, error) {
 	turn := v.turns.Take(from, 0)
-	defer turn.End()
 	err := keys.ErrUnknownKey
+	defer func() { turn.End(err != nil) }()
 	for _, k := range list {
 		if err = t.Verify(k); err == nil {
 			return k, nil

@@ -3,6 +3,7 @@ package jwt
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -42,4 +43,16 @@ func (k Kind) check(typ string, c *claims) error {
 		return errors.New("no token_type apiKey, and the issuer gives access tokens, too")
 	}
 	return nil
+}
+
+// stranger says why a token of an issuer that is not known here is refused. Only
+// errNoIssuer leaves it open whether somebody else knows better.
+func (v *Verifier) stranger(typ string, c *claims) error {
+	if slices.Contains(v.not, c.issuer) {
+		return fmt.Errorf("issuer %q does not give access tokens", c.issuer)
+	}
+	if err := AccessTokens.check(typ, c); err != nil {
+		return fmt.Errorf("issuer %.100q: %w", c.issuer, err)
+	}
+	return fmt.Errorf("issuer %.100q %w", c.issuer, errNoIssuer)
 }

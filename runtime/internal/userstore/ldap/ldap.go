@@ -26,11 +26,8 @@ import (
 	"net/url"
 	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/go-ldap/ldap/v3"
-	"golang.org/x/text/unicode/norm"
 
 	"github.com/microgw/microgw/runtime/internal/policy/basic"
 	"github.com/microgw/microgw/runtime/internal/userstore"
@@ -38,6 +35,9 @@ import (
 
 // User stands for the user's name in templates.
 const User = "{user}"
+
+// nobody is the beginning of the name of an entry that is not there.
+const nobody = "cn=nobody of that name,"
 
 // maxAnswer bounds what is read of one connection.
 const maxAnswer = 256 << 10
@@ -146,7 +146,9 @@ func filter(template, name string) string {
 
 // Check implements userstore.Store.
 func (d *Directory) Check(ctx context.Context, name, password string) (string, error) {
-	if password == "" || !usable(name) {
+	// A directory that ends a text at its first NUL takes more for the empty
+	// password than is.
+	if password == "" || strings.ContainsRune(password, 0) || !userstore.Usable(name) {
 		return "", basic.ErrRefused
 	}
 	name = strings.ToLower(name)
@@ -171,17 +173,6 @@ func (d *Directory) Check(ctx context.Context, name, password string) (string, e
 	})
 }
 
-// usable refuses names that a directory takes for others: it normalises them
-// (NFKC), passes over some characters, and over blanks at the ends and beside
-// others (RFC 4518, section 2).
-func usable(name string) bool {
-	return name != "" && len(name) <= 256 && strings.TrimSpace(name) == name && !strings.Contains(name, "  ") &&
-		norm.NFKC.IsNormalString(name) && !strings.ContainsFunc(name, func(r rune) bool {
-		// The last ones are printable and mapped to nothing.
-		return !unicode.IsPrint(r) || r == utf8.RuneError || r == 0x34f || 0x180b <= r && r <= 0x180d || 0xfe00 <= r && r <= 0xfe0f || r == 0xfffc
-	})
-}
-
 func (d *Directory) ask(ctx context.Context, s *server, name, dn, password string) error {
 	c, err := d.connect(ctx, s)
 	if err != nil {
@@ -189,7 +180,12 @@ func (d *Directory) ask(ctx context.Context, s *server, name, dn, password strin
 	}
 	defer c.Close()
 	if dn == "" {
-		if dn, err = d.search(c, name); err != nil {
+		dn, err = d.search(c, name)
+		if errors.Is(err, userstore.ErrUnknown) {
+			// As many questions as for a user who is there, whatever the answer.
+			_ = c.Bind(nobody+d.o.BaseDN, password)
+		}
+		if err != nil {
 			return err
 		}
 	}
@@ -261,7 +257,7 @@ func (d *Directory) search(c *ldap.Conn, name string) (string, error) {
 	case found == nil, len(found.Entries) == 0 && err != nil:
 		return "", fmt.Errorf("search: %w", err)
 	case len(found.Entries) == 0:
-		return "", basic.ErrRefused
+		return "", userstore.ErrUnknown
 	case len(found.Entries) > 1 || err != nil:
 		return "", errors.New("search: more than one entry is the user's; make userStore.ldap.filter narrower")
 	case found.Entries[0].DN == "":

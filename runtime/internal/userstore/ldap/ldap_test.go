@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/microgw/microgw/runtime/internal/policy/basic"
+	"github.com/microgw/microgw/runtime/internal/userstore"
 	"github.com/microgw/microgw/runtime/internal/userstore/ldap"
 )
 
@@ -143,6 +144,22 @@ func TestSilence(t *testing.T) {
 	refuses := serve(t, []byte{0x30, 12, 0x02, 1, 1, 0x78, 7, 0x0a, 1, 2, 0x04, 0, 0x04, 0}, bindAnswer(2, 0))
 	if got := verdict(check(t, ldap.Options{URLs: []string{refuses}, StartTLS: true, UserDN: "uid={user},dc=x"}, "ada", "secret")); got == "refused" || strings.HasPrefix(got, "in as") {
 		t.Errorf("without TLS: %s", got)
+	}
+}
+
+// searchAnswer is a SearchResultDone (RFC 4511, section 4.5.2) that has found nothing.
+func searchAnswer(id byte) []byte {
+	return []byte{0x30, 12, 0x02, 1, id, 0x65, 7, 0x0a, 1, 0, 0x04, 0, 0x04, 0}
+}
+
+// Who is not in the directory costs as many questions as who is, and is not let in
+// whatever the answer to the last one is.
+func TestUnknown(t *testing.T) {
+	for name, last := range map[string][]byte{"no": bindAnswer(2, 49), "yes": bindAnswer(2, 0), "nothing": nil} {
+		o := ldap.Options{URLs: []string{serve(t, searchAnswer(1), last)}, BaseDN: "dc=x", Filter: "(uid={user})"}
+		if user, err := check(t, o, "ada", "secret"); user != "" || !errors.Is(err, userstore.ErrUnknown) {
+			t.Errorf("%s: %q, %v", name, user, err)
+		}
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"math/big"
 	"net"
@@ -19,6 +20,7 @@ import (
 	"time"
 
 	"github.com/microgw/microgw/pkg/testport"
+	"github.com/microgw/microgw/runtime/internal/userstore"
 	"github.com/microgw/microgw/runtime/internal/userstore/ldap"
 )
 
@@ -222,6 +224,8 @@ func TestSlapd(t *testing.T) {
 				{"ada", "Secret", "refused"},
 				{"ada", "secret ", "refused"},
 				{"ada", "", "refused"},
+				{"ada", "\x00", "refused"},
+				{"ada", "secret\x00", "refused"},
 				{"nobody", "secret", "refused"},
 				{"nobody", "", "refused"},
 				{"", "secret", "refused"},
@@ -248,6 +252,12 @@ func TestSlapd(t *testing.T) {
 			} {
 				if got := verdict(check(t, o, c.user, c.password)); got != c.want {
 					t.Errorf("%q, %q: %s, want %s", c.user, c.password, got, c.want)
+				}
+			}
+			// Only a search tells who is not there from who has another password.
+			for user, unknown := range map[string]bool{"nobody": o.UserDN == "", "ada": false, "ada ": false} {
+				if _, err := check(t, o, user, "wrong"); errors.Is(err, userstore.ErrUnknown) != unknown {
+					t.Errorf("%q: %v", user, err)
 				}
 			}
 		})

@@ -22,6 +22,7 @@ import (
 	"net/url"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/microgw/microgw/runtime/internal/keys/strictjson"
 	"github.com/microgw/microgw/runtime/internal/policy/basic"
@@ -91,6 +92,11 @@ func (s *Service) Close() { s.client.CloseIdleConnections() }
 
 // Check implements userstore.Store.
 func (s *Service) Check(ctx context.Context, name, password string) (string, error) {
+	// JSON cannot hold anything else: the service would be asked about another
+	// password than was sent.
+	if !utf8.ValidString(name) || !utf8.ValidString(password) {
+		return "", basic.ErrRefused
+	}
 	data, err := body(s.o.NameField, name, s.o.PasswordField, password)
 	if err != nil {
 		return "", err

@@ -141,6 +141,20 @@ func TestAnswers(t *testing.T) {
 	}
 }
 
+// A service that takes any password is not asked about one that JSON cannot hold.
+func TestNotUTF8(t *testing.T) {
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, `{"response":{"status":"true"}}`) }))
+	defer s.Close()
+	for _, pair := range [][2]string{{"ada", "p\xff"}, {"ad\xff", "p"}} {
+		if got := verdict(check(t, options(s.URL), pair[0], pair[1])); got != "refused" {
+			t.Errorf("%q: %s", pair, got)
+		}
+	}
+	if got := verdict(check(t, options(s.URL), "ada", "p\ufffd")); got != "in" {
+		t.Error(got)
+	}
+}
+
 // A service that is away, or hangs up, is not asked for ever, and the next one is.
 func TestFailover(t *testing.T) {
 	gone := httptest.NewServer(nil)
