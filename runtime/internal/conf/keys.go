@@ -404,18 +404,31 @@ func isPrintable(s string) bool {
 	return strings.IndexFunc(s, func(r rune) bool { return !strconv.IsPrint(r) }) < 0
 }
 
+// quoted is a URL in quotes without what stands before an @, which may be a
+// password, also if it is no URL.
+func quoted(s string) string {
+	if i := strings.LastIndexByte(s, '@'); i >= 0 {
+		scheme := ""
+		if before, _, ok := strings.Cut(s[:i], "://"); ok {
+			scheme = before + "://"
+		}
+		s = scheme + "***" + s[i:]
+	}
+	return strconv.Quote(s)
+}
+
 // checkURL wants what can be fetched as it stands.
 func checkURL(s string) string {
 	u, err := url.Parse(s)
 	switch {
 	case err != nil || !isPrintable(s):
-		return fmt.Sprintf("%q is not a URL", s)
+		return quoted(s) + " is not a URL"
 	case u.Scheme != "http" && u.Scheme != "https":
-		return fmt.Sprintf("%q is not an http or https URL", s)
+		return quoted(s) + " is not an http or https URL"
 	case u.Hostname() == "":
-		return fmt.Sprintf("%q has no host", s)
+		return quoted(s) + " has no host"
 	case u.Fragment != "" || strings.HasSuffix(s, "#"):
-		return fmt.Sprintf("%q has a fragment", s)
+		return quoted(s) + " has a fragment"
 	}
 	if p := u.Port(); p != "" {
 		if n, err := strconv.Atoi(p); err != nil || n < 1 || n > 65535 {

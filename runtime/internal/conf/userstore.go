@@ -136,7 +136,7 @@ func urlsOf(p func(*Config) *[]string, safe, plain string) codec[Config] {
 			u, err := url.Parse(s)
 			switch {
 			case err != nil || u.Hostname() == "" || u.Scheme != safe && u.Scheme != plain:
-				return fmt.Sprintf("%q is not a URL such as %s://users.example.com", s, safe)
+				return fmt.Sprintf("%s is not a URL such as %s://users.example.com", quoted(s), safe)
 			case u.User != nil:
 				return "credentials in the URL are not supported"
 			}

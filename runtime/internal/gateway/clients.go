@@ -21,6 +21,7 @@ type clients struct {
 	cfg         *conf.Mutual
 	store       *keys.Store
 	authorities []*x509.Certificate
+	suffice     bool      // a certificate takes the place of a token
 	revoked     *crl.List // nil: no list
 	warn        []string
 }
@@ -32,7 +33,12 @@ func newClients(c *conf.Config, store *keys.Store) (_ *clients, err error) {
 	if m.Verify == "" {
 		return nil, nil
 	}
-	k := &clients{cfg: m, store: store}
+	k := &clients{cfg: m, store: store, suffice: true}
+	for _, i := range c.Issuers {
+		// Whose tokens are worth nothing without a certificate wants more than the
+		// certificate, which every client has then.
+		k.suffice = k.suffice && i.Profile != conf.ProfileFAPI
+	}
 	if m.AuthoritiesFile != "" {
 		if k.authorities, err = readAuthorities(m.AuthoritiesFile); err != nil {
 			return nil, fmt.Errorf("mutualSSLConfig.authoritiesFile: %w", err)
@@ -137,7 +143,7 @@ func (k *clients) plan() (plan.Certificates, error) {
 	if k == nil {
 		return plan.Certificates{}, nil
 	}
-	c := plan.Certificates{Suffice: true, Header: k.cfg.UpstreamHeader}
+	c := plan.Certificates{Suffice: k.suffice, Header: k.cfg.UpstreamHeader}
 	if k.revoked != nil {
 		c.Revoked = k.revoked.Revoked
 	}

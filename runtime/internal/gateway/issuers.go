@@ -84,6 +84,9 @@ func (is *issuers) keySet(i conf.Issuer, store *keys.Store) (keys.KeySet, error)
 	switch {
 	case i.JWKSURL != "" || i.Discovery:
 		o := keys.RemoteOptions{URL: i.JWKSURL, RootCAs: is.trusted, Logger: is.log}
+		if i.Profile == conf.ProfileFAPI { // which has one for RSA; many sets do not say it
+			o.RSA = "PS256"
+		}
 		if i.Discovery {
 			o.Issuer, o.Discovery = i.Issuer, cmp.Or(i.DiscoveryURL, keys.DiscoveryURL(i.Issuer))
 		}

@@ -161,12 +161,18 @@ tokenType = "at+jwt"
 		{"none listed, where it is not asked for", a, map[string]any{"iss": issuerA, "subscribedAPIs": []int{}}, "/v1/pet", plain, "200"},
 		{"bound", c, map[string]any{"iss": issuerC, "cnf": cnf}, "/v1/pet", withMine, "200"},
 		{"unbound", c, map[string]any{"iss": issuerC}, "/v1/pet", plain, "401 900901"},
-		{"bound, another certificate, which is trusted instead of a token", c, map[string]any{"iss": issuerC, "cnf": cnf}, "/v1/pet", withOther, "200"},
+		{"bound, another certificate", c, map[string]any{"iss": issuerC, "cnf": cnf}, "/v1/pet", withOther, "401 900901"},
+		{"no token, a certificate", c, nil, "/v1/pet", withMine, "401 900902"},
+		{"a certificate, and a token without the scope", a, map[string]any{"iss": issuerA, "permissions": "write"}, "/v1/scoped", withMine, "403 900910"},
 		{"bound, no certificate", c, map[string]any{"iss": issuerC, "cnf": cnf}, "/v1/pet", plain, "401 900901"},
 		{"bound, of an issuer that does not ask for it", a, map[string]any{"iss": issuerA, "cnf": cnf}, "/v1/pet", plain, "401 900901"},
 		{"DPoP", a, map[string]any{"iss": issuerA, "cnf": map[string]any{"jkt": "x"}}, "/v1/pet", plain, "401 900901"},
 	} {
-		got, body := ask(k.via, "https://"+g.at.HTTPS+k.path, bearer(k.by.issue(t, k.claims))...)
+		var with []string
+		if k.claims != nil {
+			with = bearer(k.by.issue(t, k.claims))
+		}
+		got, body := ask(k.via, "https://"+g.at.HTTPS+k.path, with...)
 		if got != k.want {
 			t.Errorf("%s: got %s (%s), want %s", k.what, got, body, k.want)
 		}

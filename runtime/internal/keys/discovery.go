@@ -57,15 +57,7 @@ func (r *Remote) location(ctx context.Context) (string, error) {
 func (r *Remote) readMetadata(body []byte) (string, error) {
 	var issuer, keys string
 	err := strictjson.Object(body, func(name, value []byte) error {
-		to := map[string]*string{"issuer": &issuer, "jwks_uri": &keys}[string(name)]
-		if to == nil {
-			return nil
-		}
-		var ok bool
-		if *to, ok = strictjson.String(value); !ok {
-			return fmt.Errorf("%s is not a string", name)
-		}
-		return nil
+		return strictjson.Text(name, value, map[string]*string{"issuer": &issuer, "jwks_uri": &keys}[string(name)])
 	})
 	switch {
 	case err != nil:

@@ -20,7 +20,7 @@ import (
 // Web Key (RFC 7517). Keys that are not for signatures or of a kind unknown
 // here are left out; anything wrong with the rest is an error.
 func FromJWKS(data []byte) (*Static, error) {
-	list, problems, err := parseJWKS(data)
+	list, problems, err := parseJWKS(data, "")
 	if err != nil {
 		return nil, err
 	}
@@ -37,8 +37,8 @@ func FromJWKS(data []byte) (*Static, error) {
 var errSkip = errors.New("not a signature key")
 
 // parseJWKS reads a key set. The problems are those of single keys, which the
-// list then lacks.
-func parseJWKS(data []byte) (list []*Key, problems []error, err error) {
+// list then lacks. rsaAlg is RemoteOptions.RSA.
+func parseJWKS(data []byte, rsaAlg string) (list []*Key, problems []error, err error) {
 	var array []byte
 	single := false
 	err = strictjson.Object(data, func(name, value []byte) error {
@@ -71,7 +71,7 @@ func parseJWKS(data []byte) (list []*Key, problems []error, err error) {
 		}
 	}
 	for i, value := range raw {
-		k, err := parseJWK(value)
+		k, err := parseJWK(value, rsaAlg)
 		switch {
 		case errors.Is(err, errSkip):
 		case err != nil:
@@ -107,7 +107,7 @@ type jwk struct {
 	hasOps, private         bool
 }
 
-func parseJWK(data []byte) (*Key, error) {
+func parseJWK(data []byte, rsaAlg string) (*Key, error) {
 	var j jwk
 	err := strictjson.Object(data, func(name, value []byte) error {
 		var to *string
@@ -132,7 +132,6 @@ func parseJWK(data []byte) (*Key, error) {
 			to = &j.y
 		case "d", "p", "q", "dp", "dq", "qi", "oth", "k":
 			j.private = true
-			return nil
 		case "key_ops":
 			j.hasOps = true
 			ops, ok := strictjson.Strings(value)
@@ -140,16 +139,8 @@ func parseJWK(data []byte) (*Key, error) {
 				return errors.New("key_ops is not a list of strings")
 			}
 			j.ops = ops
-			return nil
-		default:
-			return nil
 		}
-		text, ok := strictjson.String(value)
-		if !ok {
-			return fmt.Errorf("%s is not a string", name)
-		}
-		*to = text
-		return nil
+		return strictjson.Text(name, value, to)
 	})
 	if err != nil {
 		return nil, err
@@ -168,6 +159,9 @@ func parseJWK(data []byte) (*Key, error) {
 		return nil, fmt.Errorf("%.64q holds a private key: it is not a secret any more", j.kid)
 	case j.use != "" && j.use != "sig", j.hasOps && !slices.Contains(j.ops, "verify"):
 		return nil, errSkip
+	}
+	if j.kty == "RSA" && j.alg == "" {
+		j.alg = rsaAlg
 	}
 	k, err := j.key()
 	if err != nil && !errors.Is(err, errSkip) {

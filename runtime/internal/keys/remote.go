@@ -11,6 +11,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"slices"
 	"strings"
 	"sync"
@@ -40,6 +41,9 @@ type RemoteOptions struct {
 	// Discovery is the URL of the metadata of Issuer, which says where the set
 	// is, instead of URL.
 	Discovery, Issuer string
+	// RSA is the algorithm of the RSA keys of which the set does not say it; "":
+	// RS256, RS384 and RS512.
+	RSA string
 
 	// RootCAs are the roots that the endpoint's certificate is checked
 	// against; nil stands for the system's.
@@ -117,7 +121,7 @@ func NewRemote(o RemoteOptions) (*Remote, error) {
 	r := &Remote{
 		opts:    o,
 		client:  &http.Client{Transport: o.Transport, CheckRedirect: checkRedirect},
-		log:     o.Logger.With(what, u.Redacted()),
+		log:     o.Logger.With(what, shown(u)),
 		loading: make(chan struct{}),
 		wanted:  make(chan struct{}, 1),
 		stop:    stop,
@@ -311,7 +315,7 @@ func (r *Remote) fetch(ctx context.Context) ([]*Key, []error, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	list, problems, err := parseJWKS(body)
+	list, problems, err := parseJWKS(body, r.opts.RSA)
 	if err != nil {
 		return nil, nil, fmt.Errorf("answer is not a key set: %w", err)
 	}
@@ -330,7 +334,7 @@ func (r *Remote) get(ctx context.Context, from, accept string) ([]byte, error) {
 	req.Header.Set("Accept", accept)
 	resp, err := r.client.Do(req)
 	if err != nil {
-		return nil, err
+		return nil, withoutQuery(err)
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
@@ -344,6 +348,29 @@ func (r *Remote) get(ctx context.Context, from, accept string) ([]byte, error) {
 		return nil, fmt.Errorf("answer larger than %d bytes", maxJWKSBody)
 	}
 	return body, nil
+}
+
+// shown is a URL as it is logged: what stands in a query may be a secret.
+func shown(u *url.URL) string {
+	c := *u
+	if c.RawQuery != "" {
+		c.RawQuery = "..."
+	}
+	return c.Redacted()
+}
+
+// withoutQuery is an error of the HTTP client, which names the URL, perhaps one
+// that it was sent to.
+func withoutQuery(err error) error {
+	var failed *url.Error
+	if !errors.As(err, &failed) {
+		return err
+	}
+	u, bad := url.Parse(failed.URL)
+	if bad != nil {
+		return failed.Err
+	}
+	return fmt.Errorf("%s: %w", shown(u), failed.Err)
 }
 
 // checkRedirect follows a few redirects, never from https to http.

@@ -308,6 +308,9 @@ func TestRemoteOverHTTP(t *testing.T) {
 	mux.HandleFunc("/jwks", func(w http.ResponseWriter, r *http.Request) { hits.Add(1); w.Write(rsaSet("a")) })
 	mux.HandleFunc("/503", func(w http.ResponseWriter, r *http.Request) { hits.Add(1); w.WriteHeader(503); w.Write(rsaSet("a")) })
 	mux.HandleFunc("/moved", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/jwks", 302) })
+	mux.HandleFunc("/away", func(w http.ResponseWriter, r *http.Request) {
+		http.Redirect(w, r, "http://127.0.0.1:1/keys?code=s3cret", 302)
+	})
 	mux.HandleFunc("/loop", func(w http.ResponseWriter, r *http.Request) { hits.Add(1); http.Redirect(w, r, "/loop", 302) })
 	plain := httptest.NewServer(mux)
 	defer plain.Close()
@@ -343,7 +346,8 @@ func TestRemoteOverHTTP(t *testing.T) {
 		{secure.URL + "/downgrade", roots, false, "from https to http"},
 		{secure.URL + "/endless", roots, false, "larger than"},
 		{secure.URL + "/absent", roots, false, "404"},
-		{"http://127.0.0.1:1/", nil, false, "refused"},
+		{"http://127.0.0.1:1/?p=s3cret", nil, false, "refused"},
+		{plain.URL + "/away?p=s3cret", nil, false, `http://127.0.0.1:1/keys?...: `},
 	} {
 		log := &syncBuffer{}
 		r, err := keys.NewRemote(keys.RemoteOptions{URL: c.url, RootCAs: c.roots, Logger: slog.New(slog.NewTextHandler(log, nil))})
@@ -351,6 +355,9 @@ func TestRemoteOverHTTP(t *testing.T) {
 			t.Fatal(err)
 		}
 		wait(t, c.url+": "+c.log, func() bool { return strings.Contains(log.String(), c.log) })
+		if strings.Contains(log.String(), "s3cret") {
+			t.Errorf("%s: a query is logged:\n%s", c.url, log)
+		}
 		if r.Loaded() != c.good {
 			t.Errorf("%s: loaded %v, want %v", c.url, r.Loaded(), c.good)
 		}
@@ -368,6 +375,34 @@ func TestRemoteOverHTTP(t *testing.T) {
 		r.Close()
 		log.Reset()
 	}
+}
+
+// What RSA keys are for that do not say it is for whoever asks to say; those that
+// do are taken at their word.
+func TestRemoteRSA(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		i := &issuer{}
+		i.set(jwks(rsaJWK(&rsaKey().PublicKey, jwk{"kid": "silent"}), rsaJWK(&otherRSA().PublicKey, jwk{"kid": "says", "alg": "RS512"})), nil, 0)
+		for rsa, want := range map[string]map[string]string{
+			"":      {"silent": "RS256 RS384 RS512", "says": "RS512"},
+			"PS256": {"silent": "PS256", "says": "RS512"},
+		} {
+			r := must(keys.NewRemote(keys.RemoteOptions{URL: "https://issuer.example/jwks", Transport: i, RSA: rsa}))
+			synctest.Wait()
+			for kid, algs := range want {
+				var got []string
+				for _, alg := range []string{"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256"} {
+					if _, err := r.Keys(kid, alg); err == nil {
+						got = append(got, alg)
+					}
+				}
+				if strings.Join(got, " ") != algs {
+					t.Errorf("RSA %q, key %s: good for %s, want %s", rsa, kid, got, algs)
+				}
+			}
+			r.Close()
+		}
+	})
 }
 
 type syncBuffer struct {

@@ -77,6 +77,20 @@ func String(value []byte) (string, bool) {
 	return string(b), ok
 }
 
+// Text puts the text of the member called name where to points, and is an error if
+// it is none. A nil to stands for a member that nobody asks for.
+func Text(name, value []byte, to *string) error {
+	if to == nil {
+		return nil
+	}
+	text, ok := String(value)
+	if !ok {
+		return fmt.Errorf("%s is not a string", name)
+	}
+	*to = text
+	return nil
+}
+
 // Bytes is String without the copy: a view into value if nothing in it is
 // escaped.
 func Bytes(value []byte) ([]byte, bool) {

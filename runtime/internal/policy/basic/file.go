@@ -30,6 +30,7 @@ type File struct {
 type user struct {
 	hash      *Hash
 	principal exchange.Principal
+	refused   error // with the name, made once: it takes as long as for nobody
 }
 
 // Bounds of checking slow hashes. Each may take all the memory that it asks for,
@@ -64,7 +65,7 @@ func NewFile(list []User) (*File, error) {
 		}
 		f.users[u.Name] = &user{u.Hash, exchange.Principal{
 			Scheme: "basic", Subject: u.Name, Username: u.Name, KeyType: "PRODUCTION", Scopes: slices.Clone(u.Scopes),
-		}}
+		}, fmt.Errorf("user %.100q: %w", u.Name, ErrRefused)}
 	}
 	return f, nil
 }
@@ -84,7 +85,16 @@ func (f *File) Has(name []byte) bool {
 
 // Check implements Users.
 func (f *File) Check(from netip.Addr, name, password []byte) (*exchange.Principal, error) {
-	u, hash := f.users[string(name)], f.nobody
+	u := f.users[string(name)]
+	p, err := f.check(u, from, name, password)
+	if err == ErrRefused && u != nil {
+		err = u.refused
+	}
+	return p, err
+}
+
+func (f *File) check(u *user, from netip.Addr, name, password []byte) (*exchange.Principal, error) {
+	hash := f.nobody
 	if u != nil {
 		hash = u.hash
 	}

@@ -41,10 +41,12 @@ func (c *Cookie) read(x *exchange.Exchange) ([]byte, error) {
 	return token, nil
 }
 
-// trusts reports whether the request was made by a page that may. A page that
-// another site has opened or embedded may read with GET, and its browser keeps
-// what comes from it; what comes with Origin was made by a script or a form, and a
-// WebSocket is open to whatever is said later, although it begins with GET.
+// trusts reports whether the request was made by a page that may. What comes with
+// Origin was made by a script or a form, and a WebSocket is open to whatever is
+// said later, although it begins with GET. What comes without is a link that
+// somebody has followed, or a part of a page: another site's page must not have
+// parts from here, for it can run them as a script, or measure them, although it
+// cannot read them (Fetch Metadata Request Headers, section 1.2).
 func (c *Cookie) trusts(x *exchange.Exchange) bool {
 	switch x.Request.Count("origin") {
 	case 0:
@@ -54,14 +56,31 @@ func (c *Cookie) trusts(x *exchange.Exchange) bool {
 	default:
 		return false
 	}
+	site, _ := x.Request.Get("sec-fetch-site")
+	sites := x.Request.Count("sec-fetch-site")
+	if sites == 1 && string(site) == "same-origin" {
+		return true
+	}
 	switch string(x.Method) {
 	case "GET", "HEAD", "OPTIONS": // safe: RFC 9110, section 9.2.1
-		if !x.WebSocket {
-			return true
-		}
+	default:
+		return false
 	}
-	site, _ := x.Request.Get("sec-fetch-site")
-	return x.Request.Count("sec-fetch-site") == 1 && string(site) == "same-origin"
+	switch {
+	case x.WebSocket, sites > 1:
+		return false
+	case string(site) == "cross-site":
+		return followed(x)
+	}
+	return true
+}
+
+// followed reports whether a browser is on its way to what is asked for, and will
+// show it: a link, an address typed in, a frame.
+func followed(x *exchange.Exchange) bool {
+	mode, _ := x.Request.Get("sec-fetch-mode")
+	to, _ := x.Request.Get("sec-fetch-dest")
+	return string(mode) == "navigate" && string(to) != "object" && string(to) != "embed"
 }
 
 // own reports whether origin is the one that the request was made to.

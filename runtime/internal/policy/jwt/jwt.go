@@ -190,7 +190,7 @@ func (b *Bearer) Prove(x *exchange.Exchange) (*exchange.Principal, error) {
 		now = b.v.clock()
 	}
 	if b.v.opaque != nil && !signed(token) {
-		return b.v.ask(x, token, now)
+		return b.ask(x, token, now)
 	}
 	p, err := b.v.judge(token, x.Client, now.UnixMilli())
 	if err == nil && p.Allows != nil {
@@ -202,7 +202,15 @@ func (b *Bearer) Prove(x *exchange.Exchange) (*exchange.Principal, error) {
 		}
 	}
 	if err != nil && b.v.too && unverified(err) {
-		return b.v.ask(x, token, now)
+		return b.ask(x, token, now)
+	}
+	return p, err
+}
+
+func (b *Bearer) ask(x *exchange.Exchange, token []byte, now time.Time) (*exchange.Principal, error) {
+	p, err := b.v.ask(x, token, now)
+	if err == nil && p.Bound && b.revoked(x) {
+		return nil, errRevokedCertificate
 	}
 	return p, err
 }

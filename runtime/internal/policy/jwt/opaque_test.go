@@ -1,6 +1,8 @@
 package jwt_test
 
 import (
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"testing"
 	"time"
@@ -83,6 +85,28 @@ func TestOpaque(t *testing.T) {
 		}
 		if err == nil && x.Principal == nil {
 			t.Errorf("%s: nobody", tt.name)
+		}
+	}
+}
+
+// Of an opaque token, too, that is bound to a certificate, an open connection is of
+// no more use once that is revoked.
+func TestOpaqueBoundToRevoked(t *testing.T) {
+	mine := &x509.Certificate{Raw: []byte("mine")}
+	b := must(jwt.New(jwt.Options{Opaque: func(_ *exchange.Exchange, token []byte, _ time.Time) (*exchange.Principal, error) {
+		return &exchange.Principal{Bound: string(token) == "bound"}, nil
+	}})).Bearer("Authorization", true)
+	gone := false
+	b.Withdrawn(func(chain []*x509.Certificate) bool { return gone && chain[0] == mine })
+	for _, gone = range []bool{false, true} {
+		for _, token := range []string{"bound", "unbound"} {
+			x := bearer(token)
+			x.TLS = &tls.ConnectionState{PeerCertificates: []*x509.Certificate{mine}, VerifiedChains: [][]*x509.Certificate{{mine}}}
+			if err := b.Request(x); gone && token == "bound" {
+				refused(t, token, err, fault.InvalidCredentials, "is revoked")
+			} else if err != nil {
+				t.Errorf("%s, revoked %v: %v", token, gone, err)
+			}
 		}
 	}
 }

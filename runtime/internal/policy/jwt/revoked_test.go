@@ -1,7 +1,9 @@
 package jwt_test
 
 import (
+	"bytes"
 	"encoding/base64"
+	"log/slog"
 	"math/big"
 	"strings"
 	"testing"
@@ -91,6 +93,41 @@ func TestRevokedWhileRemembered(t *testing.T) {
 			refused(t, by, err, fault.InvalidCredentials, "revoked")
 		}
 	}
+}
+
+// A jti may look like a token, or like the beginning of one. Whoever may choose
+// his own names nobody else by it.
+func TestRevokedIDsThatLookLikeTokens(t *testing.T) {
+	c := newClock()
+	set := revocation.NewSet(100, c.now())
+	intake := &revocation.Intake{Set: set, Log: slog.New(slog.DiscardHandler)}
+	v := newVerifier(t, c, func(o *jwt.Options) { o.Revoked = set })
+	with := func(jti string) []byte {
+		return []byte(sign(keyA(), "RS256", nil, c.claims(map[string]any{"jti": jti, "sub": jti})))
+	}
+	victim := with("victim")
+	dot := bytes.LastIndexByte(victim, '.')
+	gone, good := []string{"a.b.c", "x.y", string(victim[:dot])}, []string{"a.b", "x.y.z", "a", "b.c", "c", "x", "\xff"}
+	for _, id := range gone {
+		intake.Revoke(id, c.now().Add(time.Minute), c.now())
+	}
+	for range 2 { // new, then remembered
+		for _, jti := range gone {
+			_, err := v.Verify(with(jti))
+			refused(t, jti, err, fault.InvalidCredentials, "revoked")
+		}
+		for _, jti := range good {
+			if _, err := v.Verify(with(jti)); err != nil {
+				t.Errorf("jti %q: %v", jti, err)
+			}
+		}
+		if _, err := v.Verify(victim); err != nil {
+			t.Errorf("a token whose beginning is somebody's jti: %v", err)
+		}
+	}
+	intake.Revoke(string(victim), c.now().Add(time.Minute), c.now())
+	_, err := v.Verify(victim)
+	refused(t, "the token itself", err, fault.InvalidCredentials, "revoked")
 }
 
 // Revocations cost a hit this much.

@@ -59,16 +59,7 @@ func (c *claims) subscriptions(p *exchange.Principal, s Subscriptions) error {
 		}
 		var one exchange.Subscription
 		err := strictjson.Object(element, func(name, value []byte) error {
-			to := map[string]*string{"name": &one.API, "version": &one.Version, "subscriptionTier": &one.Tier}[string(name)]
-			if to == nil {
-				return nil
-			}
-			text, ok := strictjson.String(value)
-			if !ok {
-				return fmt.Errorf("%s is not a string", name)
-			}
-			*to = text
-			return nil
+			return strictjson.Text(name, value, map[string]*string{"name": &one.API, "version": &one.Version, "subscriptionTier": &one.Tier}[string(name)])
 		})
 		if err != nil {
 			return err

@@ -147,6 +147,7 @@ func (s *Subscriber) Run(ctx context.Context) {
 		if ctx.Err() != nil {
 			return
 		}
+		err = errors.New(t.hide(err.Error()))
 		s.Down(err)
 		s.log.Warn("[TokenRevocationJMS] [-] subscription for token revocation is lost", "topic", t.Topic, "broker", t.Address(), "dialect", t.Dialect, "error", err)
 		// A broker that accepts and hangs up at once is not called in a hurry.
@@ -193,7 +194,7 @@ func (s *Subscriber) connect(ctx context.Context, preferred int) (Subscription, 
 		if ctx.Err() != nil {
 			return nil, 0, ctx.Err()
 		}
-		failed = append(failed, fmt.Sprintf("%s: %v", t, err))
+		failed = append(failed, fmt.Sprintf("%s: %s", t, t.hide(err.Error())))
 		op := (*net.OpError)(nil)
 		away = away && errors.As(err, &op) && op.Op == "dial"
 	}

@@ -39,6 +39,15 @@ type Target struct {
 	tls *tls.Config
 }
 
+// hide takes the password out of what a broker has said: some repeat what they
+// were sent.
+func (t Target) hide(text string) string {
+	if t.Password == "" || t.Password == t.Username {
+		return text
+	}
+	return strings.ReplaceAll(text, t.Password, "***")
+}
+
 // Address is host and port.
 func (t Target) Address() string { return net.JoinHostPort(t.Host, t.Port) }
 

@@ -174,8 +174,20 @@ func (c *client) post(ctx context.Context, path string, body []byte) (io.ReadClo
 		if strings.Contains(string(text), "compacted") {
 			return nil, errCompacted
 		}
-		return nil, &answerError{resp.StatusCode, strings.TrimSpace(string(text))}
+		return nil, &answerError{resp.StatusCode, c.hide(strings.TrimSpace(string(text)))}
 	}
+}
+
+// hide takes the gateway's own credentials out of what a server has said.
+func (c *client) hide(text string) string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, secret := range []string{c.password, c.token} {
+		if secret != "" && secret != c.username {
+			text = strings.ReplaceAll(text, secret, "***")
+		}
+	}
+	return text
 }
 
 func (c *client) call(ctx context.Context, path string, in, out any) error {
@@ -341,11 +353,11 @@ func (c *client) watch(ctx context.Context, all []*watched, created func(), each
 		r := &out.Result
 		switch {
 		case out.Error != nil:
-			return fmt.Errorf("etcd/watch: %.200s", out.Error.Message)
+			return fmt.Errorf("etcd/watch: %.200s", c.hide(out.Error.Message))
 		case r.Compacted > 0:
 			return errCompacted
 		case r.Canceled:
-			return fmt.Errorf("etcd/watch: %.200s", r.Reason)
+			return fmt.Errorf("etcd/watch: %.200s", c.hide(r.Reason))
 		case r.Created:
 			if len(byID) < len(all) {
 				byID[r.ID] = all[len(byID)]

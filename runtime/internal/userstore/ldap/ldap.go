@@ -167,7 +167,18 @@ func (d *Directory) Check(ctx context.Context, name, password string) (string, e
 		case errors.Is(err, basic.ErrRefused):
 			return "", err
 		case err != nil:
-			return "", fmt.Errorf("user store %s: %w", d.servers[i].url, err)
+			// Some directories repeat what they were sent; and as a name people send
+			// tokens and passwords.
+			text := err.Error()
+			if len(name) > 3 {
+				text = strings.ReplaceAll(text, name, User)
+			}
+			for _, secret := range []string{password, d.o.BindPassword} {
+				if secret != "" {
+					text = strings.ReplaceAll(text, secret, "***")
+				}
+			}
+			return "", fmt.Errorf("user store %s: %s", d.servers[i].url, text)
 		}
 		return name, nil
 	})

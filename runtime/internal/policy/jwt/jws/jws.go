@@ -108,15 +108,8 @@ func (t *Token) header(data []byte) error {
 			// Unencoded payload (RFC 7797), encryption, compression: with any of
 			// them the payload is not what it seems.
 			return fmt.Errorf("%s is not supported", name)
-		default:
-			return nil
 		}
-		text, ok := strictjson.String(value)
-		if !ok {
-			return fmt.Errorf("%s is not a string", name)
-		}
-		*to = text
-		return nil
+		return strictjson.Text(name, value, to)
 	})
 	if err != nil {
 		return err
