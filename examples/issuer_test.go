@@ -16,29 +16,17 @@ import (
 // its JWKS URL and by discovery, a key rotation, the issuer gone, and the issuer absent at the
 // start.
 func TestIssuer(t *testing.T) {
-	if _, err := exec.LookPath("npm"); err != nil {
-		if os.Getenv("CI") != "" {
-			t.Fatal("CI has to install node and npm: ", err)
-		}
-		t.Skip("node and npm are not installed; CI has them")
-	}
 	provider := provider(t)
-
-	dir := t.TempDir()
-	mockPort, gwPort, idpPort := port(t), port(t), port(t)
+	pets := newPets(t)
+	dir, idpPort := pets.dir, port(t)
 	issuer := "http://127.0.0.1:" + idpPort
-	must(t, dir, "micro-gw", "init", "petstore")
-	must(t, dir, "micro-gw", "build", "petstore")
-	start(t, dir, "micro-gw", "mock", "petstore", "--port", mockPort).listening(mockPort)
 	conf := write(t, dir, "micro-gw.conf", `
 [[jwtTokenConfig]]
 issuer = "`+issuer+`"
 audience = "gateway"
 jwksURL = "`+issuer+`/jwks"
 `)
-	gw := start(t, dir, "runtime", append(local(gwPort), "--artifact", "petstore/target/petstore.mgw", "--conf", conf,
-		"-e", "petstore_prod_endpoint_0=http://127.0.0.1:"+mockPort+"/v2")...).listening(gwPort)
-	pet := "http://127.0.0.1:" + gwPort + "/petstore/v1/pet/42"
+	gw, pet := pets.serve("--conf", conf)
 
 	// The issuer is not there yet: nobody is let in, and it is not the
 	// client's fault.
@@ -68,17 +56,15 @@ jwksURL = "`+issuer+`/jwks"
 	}
 
 	// The same issuer by its name alone: its metadata says where the keys are.
-	found := port(t)
 	byName := write(t, dir, "discovery.conf", `
 [[jwtTokenConfig]]
 issuer = "`+issuer+`"
 audience = "gateway"
 discovery = true
 `)
-	byDiscovery := start(t, dir, "runtime", append(local(found), "--artifact", "petstore/target/petstore.mgw", "--conf", byName,
-		"-e", "petstore_prod_endpoint_0=http://127.0.0.1:"+mockPort+"/v2")...).listening(found)
+	byDiscovery, found := pets.serve("--conf", byName)
 	byDiscovery.await("acceptance of a token by discovery", func() bool {
-		return call(t, "GET", "http://127.0.0.1:"+found+"/petstore/v1/pet/42", second, "").status == 200
+		return call(t, "GET", found, second, "").status == 200
 	})
 
 	// The issuer dies: last good keys go on, for tokens seen and not seen.
@@ -93,21 +79,44 @@ discovery = true
 
 	// A gateway that starts while it is gone answers 503, not 401, for its
 	// tokens, and is not ready.
-	other := port(t)
-	start(t, dir, "runtime", append(local(other), "--artifact", "petstore/target/petstore.mgw", "--conf", conf,
-		"-e", "petstore_prod_endpoint_0=http://127.0.0.1:"+mockPort+"/v2")...).listening(other)
-	if got := call(t, "GET", "http://127.0.0.1:"+other+"/petstore/v1/pet/42", first, ""); got.status != 503 || got.header.Get("Retry-After") == "" {
+	_, other := pets.serve("--conf", conf)
+	if got := call(t, "GET", other, first, ""); got.status != 503 || got.header.Get("Retry-After") == "" {
 		t.Errorf("keys never loaded: got %d %s", got.status, got.body)
 	}
 	gw.stop()
 }
 
+// pets is the petstore, built, with a mock in place of its upstream.
+type pets struct {
+	t        *testing.T
+	dir      string
+	mockPort string
+}
+
+func newPets(t *testing.T) *pets {
+	t.Helper()
+	p := &pets{t, t.TempDir(), port(t)}
+	must(t, p.dir, "micro-gw", "init", "petstore")
+	must(t, p.dir, "micro-gw", "build", "petstore")
+	start(t, p.dir, "micro-gw", "mock", "petstore", "--port", p.mockPort).listening(p.mockPort)
+	return p
+}
+
+// serve starts a gateway, and returns it with the URL of a pet.
+func (p *pets) serve(args ...string) (gw *program, pet string) {
+	p.t.Helper()
+	at := port(p.t)
+	args = append(args, "--artifact", "petstore/target/petstore.mgw", "-e", "petstore_prod_endpoint_0=http://127.0.0.1:"+p.mockPort+"/v2")
+	return start(p.t, p.dir, "runtime", append(local(at), args...)...).listening(at), "http://127.0.0.1:" + at + "/petstore/v1/pet/42"
+}
+
 // provider installs the provider and returns what starts it on a port.
 func provider(t *testing.T) func(port string) *program {
 	t.Helper()
+	needs(t, "node", "npm")
 	dir := t.TempDir()
 	for _, f := range []string{"package.json", "package-lock.json", "issuer.mjs"} {
-		b, err := os.ReadFile(filepath.Join("testdata", "issuer", f))
+		b, err := os.ReadFile(filepath.Join("issuer", f))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -9,8 +9,6 @@ import (
 	"encoding/pem"
 	"net/http"
 	"net/url"
-	"os"
-	"os/exec"
 	"strings"
 	"testing"
 )
@@ -19,20 +17,10 @@ import (
 // provider can read: good, without the scope, revoked, and the provider gone and
 // back.
 func TestOpaque(t *testing.T) {
-	if _, err := exec.LookPath("npm"); err != nil {
-		if os.Getenv("CI") != "" {
-			t.Fatal("CI has to install node and npm: ", err)
-		}
-		t.Skip("node and npm are not installed; CI has them")
-	}
 	provider := provider(t)
-
-	dir := t.TempDir()
-	mockPort, gwPort, idpPort := port(t), port(t), port(t)
+	pets := newPets(t)
+	dir, idpPort := pets.dir, port(t)
 	issuer := "http://127.0.0.1:" + idpPort
-	must(t, dir, "micro-gw", "init", "petstore")
-	must(t, dir, "micro-gw", "build", "petstore")
-	start(t, dir, "micro-gw", "mock", "petstore", "--port", mockPort).listening(mockPort)
 	conf := write(t, dir, "micro-gw.conf", `
 [introspection]
 url = "`+issuer+`/token/introspection"
@@ -46,9 +34,7 @@ timeout = "30s"
 tokenCacheExpiryTime = 3000
 `)
 	t.Setenv("INTROSPECTION_SECRET", "gatewaysecret")
-	gw := start(t, dir, "runtime", append(local(gwPort), "--artifact", "petstore/target/petstore.mgw", "--conf", conf,
-		"-e", "petstore_prod_endpoint_0=http://127.0.0.1:"+mockPort+"/v2")...).listening(gwPort)
-	pet := "http://127.0.0.1:" + gwPort + "/petstore/v1/pet/42"
+	gw, pet := pets.serve("--conf", conf)
 	status := func(token string) int { return call(t, "GET", pet, token, "").status }
 	opaque := func(scope string) string {
 		tok := token(t, issuer, scope, "urn:opaque")
@@ -74,11 +60,8 @@ tokenCacheExpiryTime = 3000
 		t.Errorf("of nobody: got %d %s", got.status, got.body)
 	}
 	// A gateway that proves who it is with a key instead of a secret.
-	keyPort := port(t)
-	start(t, dir, "runtime", append(local(keyPort), "--artifact", "petstore/target/petstore.mgw", "--conf", conf,
-		"-e", "introspection.authMethod=private_key_jwt", "-e", "introspection.clientId=gateway-with-key", "-e", "introspection.keyFile="+keyFile,
-		"-e", "petstore_prod_endpoint_0=http://127.0.0.1:"+mockPort+"/v2")...).listening(keyPort)
-	byKey := "http://127.0.0.1:" + keyPort + "/petstore/v1/pet/42"
+	_, byKey := pets.serve("--conf", conf,
+		"-e", "introspection.authMethod=private_key_jwt", "-e", "introspection.clientId=gateway-with-key", "-e", "introspection.keyFile="+keyFile)
 	if got := call(t, "GET", byKey, opaque("read:pets"), ""); got.status != 200 {
 		t.Errorf("by private_key_jwt: got %d %s", got.status, got.body)
 	}

@@ -44,16 +44,55 @@ func readREADME(t *testing.T, text string) (r readme) {
 			r.blocks[len(r.blocks)-1].prints = &m[2]
 			continue
 		}
-		var b block
-		// A backslash at the end of a line continues it.
-		for line := range strings.Lines(strings.ReplaceAll(m[2], "\\\n", "\\\x00")) {
-			if line = strings.TrimSpace(strings.ReplaceAll(line, "\\\x00", "\\\n")); line != "" && !strings.HasPrefix(line, "#") {
-				b.commands = append(b.commands, line)
-			}
-		}
+		b := block{commands: split(m[2])}
 		r.blocks = append(r.blocks, b)
 	}
 	return r
+}
+
+// split returns the commands of a block. A backslash at the end of a line
+// continues it; a here-document belongs to its command.
+func split(text string) (commands []string) {
+	end := "" // of the here-document, while there is one
+	more := false
+	for line := range strings.Lines(text) {
+		line = strings.TrimSuffix(line, "\n")
+		last := len(commands) - 1
+		switch {
+		case end != "":
+			commands[last] += "\n" + line
+			if line == end {
+				end = ""
+			}
+			continue
+		case more:
+			commands[last] += "\n" + strings.TrimSpace(line)
+		case strings.TrimSpace(line) == "" || strings.HasPrefix(line, "#"):
+			continue
+		default:
+			commands = append(commands, strings.TrimSpace(line))
+		}
+		more = strings.HasSuffix(line, "\\")
+		if m := hereDocument.FindStringSubmatch(line); m != nil {
+			end = m[1]
+		}
+	}
+	return commands
+}
+
+var hereDocument = regexp.MustCompile(`<<'?([A-Z]+)\b`)
+
+// programs are those that a README wants beside ours and a plain system's.
+func (r readme) programs() (list []string) {
+	for _, p := range []string{"curl", "openssl", "node", "npm", "etcd", "etcdctl", "slapd"} {
+		begins := regexp.MustCompile(`(^|[|(;] *|/)` + p + ` `)
+		if slices.ContainsFunc(r.blocks, func(b block) bool {
+			return slices.ContainsFunc(b.commands, func(c string) bool { return begins.MatchString(c + " ") })
+		}) {
+			list = append(list, p)
+		}
+	}
+	return list
 }
 
 // A session is a shell in which commands are typed one after the other, with
@@ -77,8 +116,8 @@ func newSession(t *testing.T, example string) *session {
 	t.Helper()
 	s := &session{t: t, dir: filepath.Join(t.TempDir(), filepath.Base(example)), ports: map[string]string{}}
 	s.log = filepath.Join(t.TempDir(), "background.log")
-	// The gateway's own, whether or not they are named.
-	for _, p := range []string{"9090", "9095", "9096", "9000"} {
+	// The gateway's own and etcd's, whether or not they are named.
+	for _, p := range []string{"9090", "9095", "9096", "9000", "2379", "2380"} {
 		s.ports[p] = port(t)
 	}
 	files := os.DirFS(example)
@@ -91,7 +130,7 @@ func newSession(t *testing.T, example string) *session {
 			return err
 		}
 		// Left by somebody who tried the example in place.
-		if d.IsDir() && (d.Name() == "target" || d.Name() == ".micro-gw") {
+		if d.IsDir() && (d.Name() == "target" || d.Name() == ".micro-gw" || d.Name() == "node_modules") {
 			if err := os.RemoveAll(path); err != nil {
 				return err
 			}
@@ -125,7 +164,11 @@ func newSession(t *testing.T, example string) *session {
 	c.Dir = s.dir
 	c.Env = append(os.Environ(), "PATH="+binaries(t)+string(os.PathListSeparator)+os.Getenv("PATH"), "NO_COLOR=1",
 		"listenerConfig_host=127.0.0.1", "listenerConfig_httpPort="+s.ports["9090"], "listenerConfig_httpsPort="+s.ports["9095"],
-		"admin_address=127.0.0.1:"+s.ports["9000"])
+		"listenerConfig_tokenListenerPort="+s.ports["9096"], "admin_address=127.0.0.1:"+s.ports["9000"])
+	// What etcd and its client are told by flags elsewhere.
+	clients, peers := "http://127.0.0.1:"+s.ports["2379"], "http://127.0.0.1:"+s.ports["2380"]
+	c.Env = append(c.Env, "ETCD_LISTEN_CLIENT_URLS="+clients, "ETCD_ADVERTISE_CLIENT_URLS="+clients, "ETCD_LISTEN_PEER_URLS="+peers,
+		"ETCD_INITIAL_ADVERTISE_PEER_URLS="+peers, "ETCD_INITIAL_CLUSTER=default="+peers, "ETCDCTL_API=3", "ETCDCTL_ENDPOINTS="+clients)
 	// What is still running at the end is ended with the shell.
 	c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	in, err := c.StdinPipe()
@@ -192,6 +235,9 @@ func (s *session) there(text string) string {
 // exits is how a README says that a command fails, which is what it is to show.
 var exits = regexp.MustCompile(`#.*\bexit code ([0-9]+|not 0)$`)
 
+// toFile is how a command says where its output goes.
+var toFile = regexp.MustCompile(`[^0-9]>`)
+
 // mark begins the line that ends the output of a command.
 const mark = "\x1e"
 
@@ -201,7 +247,16 @@ func (s *session) run(command string) string {
 	s.t.Helper()
 	typed, background := strings.CutSuffix(s.here(command), "&")
 	if background {
-		typed += ">>" + s.log + " 2>&1 &"
+		// Its port is the one thing that it does not leave to the environment.
+		if strings.HasPrefix(typed, "micro-gw run ") && !strings.Contains(typed, "--port ") {
+			typed += "--port " + s.ports["9090"] + " "
+		}
+		// What goes to a file of the reader's own goes there.
+		if to := ">>" + s.log + " "; toFile.MatchString(typed) {
+			typed += "2" + to + "&"
+		} else {
+			typed += to + "2>&1 &"
+		}
 	}
 	if _, err := fmt.Fprintf(s.in, "%s\nprintf '\\n%s%%d\\n' $?\n", typed, mark); err != nil {
 		s.t.Fatalf("$ %s\nthe shell has ended", command)
@@ -244,7 +299,8 @@ func (s *session) run(command string) string {
 func (s *session) await(command string) {
 	s.t.Helper()
 	ports := []string{"9090", "9095", "9000"}
-	if fields := strings.Fields(command); fields[0] == "micro-gw" && fields[1] == "mock" {
+	switch fields := strings.Fields(command); {
+	case fields[0] == "micro-gw" && fields[1] == "mock":
 		ports = nil
 		if i := slices.Index(fields, "--port"); i > 0 {
 			ports = []string{fields[i+1]}
@@ -253,6 +309,15 @@ func (s *session) await(command string) {
 			for _, m := range address.FindAllStringSubmatch(s.run("micro-gw inspect "+fields[2]+"/target/*.mgw"), -1) {
 				ports = append(ports, m[2])
 			}
+		}
+	case fields[0] == "node":
+		ports = []string{fields[2]}
+	case fields[0] == "etcd":
+		ports = []string{"2379"}
+	case strings.HasSuffix(fields[0], "slapd"):
+		ports = nil
+		for _, m := range regexp.MustCompile(`ldap://127\.0\.0\.1:([0-9]+)`).FindAllStringSubmatch(command, -1) {
+			ports = append(ports, m[1])
 		}
 	}
 	for _, p := range ports {

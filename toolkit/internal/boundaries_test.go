@@ -41,8 +41,8 @@ func TestBoundaries(t *testing.T) {
 		deptest.Rule{
 			In:     root + "toolkit/...",
 			Import: []string{"github.com/pelletier/go-toml/..."},
-			Except: []string{internal + "toml", internal + "toolconf"},
-			Reason: "TOML is read by toml, which keeps the positions and gives the tree of tree, and by toolconf",
+			Except: []string{internal + "toml"},
+			Reason: "TOML is read by toml, which keeps the positions",
 		},
 		deptest.Rule{
 			In:     root + "toolkit/...",

@@ -32,7 +32,7 @@ func TestCertificateAlias(t *testing.T) {
 			SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: alias},
 			NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
 		}
-		der, err := x509.CreateCertificate(rand.Reader, template, template, s.key.Public(), s.key)
+		der, err := x509.CreateCertificate(rand.Reader, template, template, s.Key.Public(), s.Key)
 		if err != nil {
 			t.Fatal(err)
 		}

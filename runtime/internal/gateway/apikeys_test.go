@@ -4,10 +4,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
-	"crypto/sha256"
 	"crypto/x509"
-	"encoding/base64"
-	"encoding/json"
 	"encoding/pem"
 	"fmt"
 	"net/http"
@@ -24,8 +21,8 @@ import (
 	"github.com/microgw/microgw/schema/artifactpb"
 )
 
-// sign makes a token of the usual claims; a change to nil takes one away.
-func (s *signer) sign(t testing.TB, change map[string]any) string {
+// usual makes a token of the usual claims; a change to nil takes one away.
+func (s *signer) usual(t testing.TB, change map[string]any) string {
 	t.Helper()
 	now := time.Now().Unix()
 	claims := map[string]any{"aud": conf.DevelopmentAudience, "sub": "shop", "iat": now, "exp": now + 600, "jti": "k1", "keytype": "PRODUCTION", "token_type": "apiKey"}
@@ -34,21 +31,7 @@ func (s *signer) sign(t testing.TB, change map[string]any) string {
 			delete(claims, name)
 		}
 	}
-	payload, err := json.Marshal(claims)
-	if err != nil {
-		t.Fatal(err)
-	}
-	b64 := base64.RawURLEncoding.EncodeToString
-	text := b64([]byte(`{"alg":"ES256","kid":"k","typ":"JWT"}`)) + "." + b64(payload)
-	sum := sha256.Sum256([]byte(text))
-	r, sig, err := ecdsa.Sign(rand.Reader, s.key, sum[:])
-	if err != nil {
-		t.Fatal(err)
-	}
-	raw := make([]byte, 64)
-	r.FillBytes(raw[:32])
-	sig.FillBytes(raw[32:])
-	return text + "." + b64(raw)
+	return s.Sign(t, "JWT", claims)
 }
 
 // key is an API key of an issuer, development's if it is "".
@@ -60,12 +43,12 @@ func (s *signer) apiKey(t testing.TB, issuer string, change map[string]any) stri
 	for name, v := range change {
 		all[name] = v
 	}
-	return s.sign(t, all)
+	return s.usual(t, all)
 }
 
 func (s *signer) pem(t testing.TB) string {
 	t.Helper()
-	der, err := x509.MarshalPKIXPublicKey(s.key.Public())
+	der, err := x509.MarshalPKIXPublicKey(s.Key.Public())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -120,7 +103,7 @@ const (
 func TestDevelopmentAPIKeys(t *testing.T) {
 	s := newSigner(t)
 	path := filepath.Join(t.TempDir(), "keys.mgw")
-	put(t, path, keyProject(teller(t).URL, s.jwk))
+	put(t, path, keyProject(teller(t).URL, s.JWK))
 	access := filepath.Join(t.TempDir(), "access.log")
 	g := start(t, gateway.Options{Artifact: path, Conf: conf.Options{Set: local("accessLog.enabled=true", "accessLog.path="+access, "b7a.log.level=TRACE")}})
 	at := "http://" + g.at.HTTP + "/v1"
@@ -204,7 +187,7 @@ func TestDevelopmentAPIKeys(t *testing.T) {
 func TestAPIKeysOfAnIssuer(t *testing.T) {
 	s, dev := newSigner(t), newSigner(t)
 	path := filepath.Join(t.TempDir(), "keys.mgw")
-	put(t, path, keyProject(teller(t).URL, dev.jwk))
+	put(t, path, keyProject(teller(t).URL, dev.JWK))
 	for name, c := range map[string]struct {
 		set  []string
 		dev  bool

@@ -54,7 +54,7 @@ func keyFile(t *testing.T, key any) string {
 func TestBackendJWT(t *testing.T) {
 	s := newSigner(t)
 	path := filepath.Join(t.TempDir(), "backend.mgw")
-	put(t, path, project("backend", assertions(t).URL, s.jwk))
+	put(t, path, project("backend", assertions(t).URL, s.JWK))
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
@@ -151,7 +151,7 @@ func TestBackendJWTOfOpaque(t *testing.T) {
 func TestNoBackendJWT(t *testing.T) {
 	s := newSigner(t)
 	path := filepath.Join(t.TempDir(), "backend.mgw")
-	put(t, path, project("backend", assertions(t).URL, s.jwk))
+	put(t, path, project("backend", assertions(t).URL, s.JWK))
 	g := start(t, gateway.Options{Artifact: path, Conf: conf.Options{Dev: true, Set: local()}})
 	if got, body := ask(client, "http://"+g.at.HTTP+"/v1/open", "X-JWT-Assertion", "passed"); got != "200" || body != "passed\n" {
 		t.Errorf("%s %q", got, body)

@@ -198,7 +198,7 @@ func TestMutualTLS(t *testing.T) {
 	s, ca, other := newSigner(t), newAuthority(t, "ours"), newAuthority(t, "theirs")
 	bearer := []string{"Authorization", "Bearer " + s.token(t, "")}
 	path := filepath.Join(t.TempDir(), "mutual.mgw")
-	put(t, path, mutualProject(backend.URL, s.jwk))
+	put(t, path, mutualProject(backend.URL, s.JWK))
 	trusted := ca.client("trusted")
 	certs := map[string]*tls.Certificate{
 		"none": nil, "trusted": trusted, "untrusted": other.client("untrusted"),

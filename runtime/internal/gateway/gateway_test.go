@@ -4,12 +4,8 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/sha256"
 	"crypto/tls"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -31,6 +27,7 @@ import (
 	"github.com/microgw/microgw/pkg/testport"
 	"github.com/microgw/microgw/runtime/internal/conf"
 	"github.com/microgw/microgw/runtime/internal/gateway"
+	"github.com/microgw/microgw/runtime/internal/gateway/gatewaytest"
 	"github.com/microgw/microgw/schema/artifactpb"
 )
 
@@ -74,24 +71,15 @@ func put(t testing.TB, path string, a *artifactpb.Artifact) {
 }
 
 // signer is a development key.
-type signer struct {
-	key *ecdsa.PrivateKey
-	jwk []byte
-}
+type signer struct{ *gatewaytest.Signer }
 
 func newSigner(t testing.TB) *signer {
 	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	s, err := gatewaytest.NewSigner()
 	if err != nil {
 		t.Fatal(err)
 	}
-	point, err := key.PublicKey.Bytes()
-	if err != nil {
-		t.Fatal(err)
-	}
-	b64 := base64.RawURLEncoding.EncodeToString
-	jwk := fmt.Sprintf(`{"kty":"EC","crv":"P-256","kid":"k","alg":"ES256","use":"sig","x":%q,"y":%q}`, b64(point[1:33]), b64(point[33:]))
-	return &signer{key, []byte(jwk)}
+	return &signer{s}
 }
 
 // token is signed for the given issuer, development's if it is "".
@@ -100,43 +88,14 @@ func (s *signer) token(t testing.TB, issuer string) string {
 	if issuer == "" {
 		issuer = conf.DevelopmentIssuer
 	}
-	b64 := base64.RawURLEncoding.EncodeToString
 	now := time.Now().Unix()
-	text := b64([]byte(`{"alg":"ES256","kid":"k","typ":"JWT"}`)) + "." +
-		b64(fmt.Appendf(nil, `{"iss":%q,"aud":%q,"sub":"me","iat":%d,"nbf":%d,"exp":%d,"jti":"1"}`, issuer, conf.DevelopmentAudience, now, now, now+600))
-	sum := sha256.Sum256([]byte(text))
-	r, sig, err := ecdsa.Sign(rand.Reader, s.key, sum[:])
-	if err != nil {
-		t.Fatal(err)
-	}
-	raw := make([]byte, 64)
-	r.FillBytes(raw[:32])
-	sig.FillBytes(raw[32:])
-	return text + "." + b64(raw)
-}
-
-// buffer is a log that may be read while it is written.
-type buffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (b *buffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.Write(p)
-}
-
-func (b *buffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.String()
+	return s.Sign(t, "JWT", map[string]any{"iss": issuer, "aud": conf.DevelopmentAudience, "sub": "me", "iat": now, "nbf": now, "exp": now + 600, "jti": "1"})
 }
 
 // running is a gateway in this process.
 type running struct {
 	t       testing.TB
-	log     *buffer
+	log     *gatewaytest.Log
 	signals chan os.Signal
 	at      gateway.Addresses
 	done    chan error
@@ -153,7 +112,7 @@ func local(more ...string) []string {
 func start(t testing.TB, o gateway.Options) *running {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
-	g := &running{t: t, log: &buffer{}, signals: make(chan os.Signal, 8), done: make(chan error, 1), cancel: cancel}
+	g := &running{t: t, log: &gatewaytest.Log{}, signals: make(chan os.Signal, 8), done: make(chan error, 1), cancel: cancel}
 	ready := make(chan gateway.Addresses, 1)
 	o.Stderr, o.Signals, o.Ready = g.log, g.signals, func(a gateway.Addresses) { ready <- a }
 	go func() { g.done <- gateway.Run(ctx, o) }()
@@ -275,7 +234,7 @@ func TestServe(t *testing.T) {
 	dir := t.TempDir()
 	path, access := filepath.Join(dir, "pets.mgw"), filepath.Join(dir, "access.log")
 	dev := newSigner(t)
-	put(t, path, project("pets", echo(t, "up").URL+"/v2", dev.jwk))
+	put(t, path, project("pets", echo(t, "up").URL+"/v2", dev.JWK))
 	g := start(t, gateway.Options{Artifact: path, Conf: conf.Options{
 		Set: local("accessLog.enabled=true", "accessLog.format=json", "accessLog.path="+access),
 	}})
@@ -395,7 +354,7 @@ func TestCheck(t *testing.T) {
 	path := filepath.Join(dir, "pets.mgw")
 	put(t, path, project("pets", "http://127.0.0.1:1", nil))
 	log := filepath.Join(dir, "access.log")
-	var stderr buffer
+	var stderr gatewaytest.Log
 	// The default ports: nothing is bound, so it does not matter who uses them.
 	got, err := gateway.Check(gateway.Options{Artifact: path, Stderr: &stderr, Conf: conf.Options{Set: []string{"accessLog.path=" + log}}})
 	if err != nil || !regexp.MustCompile(`^.*pets.mgw: good: project pets, 1 API, 2 operations, sha256:[0-9a-f]{64}$`).MatchString(got) {
@@ -664,7 +623,7 @@ func TestConfFileEndsDevelopment(t *testing.T) {
 	dir := t.TempDir()
 	path, file := filepath.Join(dir, "pets.mgw"), filepath.Join(dir, "micro-gw.conf")
 	dev := newSigner(t)
-	put(t, path, project("pets", echo(t, "up").URL, dev.jwk))
+	put(t, path, project("pets", echo(t, "up").URL, dev.JWK))
 	if err := os.WriteFile(file, []byte("[shutdown]\ngrace = \"1s\"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -697,7 +656,7 @@ func TestJWKSDownAtStart(t *testing.T) {
 		if !up.Load() {
 			panic(http.ErrAbortHandler)
 		}
-		fmt.Fprintf(w, `{"keys":[%s]}`, key.jwk)
+		fmt.Fprintf(w, `{"keys":[%s]}`, key.JWK)
 	}))
 	defer jwks.Close()
 	text := fmt.Sprintf("[jwtTokenConfig]\nissuer = \"https://issuer.example\"\naudience = %q\njwksURL = \"%s/jwks\"\n", conf.DevelopmentAudience, jwks.URL)

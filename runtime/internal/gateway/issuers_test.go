@@ -1,11 +1,8 @@
 package gateway_test
 
 import (
-	"crypto/ecdsa"
-	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
-	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -27,25 +24,11 @@ import (
 // issue makes an access token of the claims, which are given dates.
 func (s *signer) issue(t testing.TB, claims map[string]any) string {
 	t.Helper()
-	b64 := base64.RawURLEncoding.EncodeToString
 	all := map[string]any{"aud": "gw", "sub": "me", "exp": time.Now().Unix() + 600}
 	for k, v := range claims {
 		all[k] = v
 	}
-	payload, err := json.Marshal(all)
-	if err != nil {
-		t.Fatal(err)
-	}
-	text := b64([]byte(`{"alg":"ES256","kid":"k","typ":"at+jwt"}`)) + "." + b64(payload)
-	sum := sha256.Sum256([]byte(text))
-	r, sig, err := ecdsa.Sign(rand.Reader, s.key, sum[:])
-	if err != nil {
-		t.Fatal(err)
-	}
-	raw := make([]byte, 64)
-	r.FillBytes(raw[:32])
-	sig.FillBytes(raw[32:])
-	return text + "." + b64(raw)
+	return s.Sign(t, "at+jwt", all)
 }
 
 // provider is an issuer with metadata, which may say that it is another.
@@ -59,7 +42,7 @@ func provider(t *testing.T, s *signer) (issuer string, claims *atomic.Pointer[st
 	mux.HandleFunc("/realm/.well-known/openid-configuration", func(w http.ResponseWriter, _ *http.Request) {
 		fmt.Fprintf(w, `{"issuer":%q,"jwks_uri":%q}`, *claims.Load(), server.URL+"/keys")
 	})
-	mux.HandleFunc("/keys", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintf(w, `{"keys":[%s]}`, s.jwk) })
+	mux.HandleFunc("/keys", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintf(w, `{"keys":[%s]}`, s.JWK) })
 	return issuer, claims
 }
 
@@ -190,7 +173,7 @@ func TestTokenCookie(t *testing.T) {
 		fmt.Fprintf(w, "cookies: %s", r.Header.Values("Cookie"))
 	}))
 	defer backend.Close()
-	p := project("cookie", backend.URL, s.jwk)
+	p := project("cookie", backend.URL, s.JWK)
 	post := proto.CloneOf(p.Apis[0].Operations[1])
 	post.Id, post.Method = "POST /pet", "POST"
 	p.Apis[0].Operations = append(p.Apis[0].Operations, post)

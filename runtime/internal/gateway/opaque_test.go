@@ -119,7 +119,7 @@ func TestOpaqueByCertificate(t *testing.T) {
 func TestOpaqueKeepsKeys(t *testing.T) {
 	s := newSigner(t)
 	path := filepath.Join(t.TempDir(), "keys.mgw")
-	put(t, path, keyProject(teller(t).URL, s.jwk))
+	put(t, path, keyProject(teller(t).URL, s.JWK))
 	var mu sync.Mutex
 	var shown []string
 	idp := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

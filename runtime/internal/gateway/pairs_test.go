@@ -73,7 +73,7 @@ func TestEveryPair(t *testing.T) {
 	t.Cleanup(backend.Close)
 	s, ca := newSigner(t), newAuthority(t, "ours")
 	path := filepath.Join(t.TempDir(), "pairs.mgw")
-	put(t, path, pairProject(backend.URL, s.jwk))
+	put(t, path, pairProject(backend.URL, s.JWK))
 	g := start(t, gateway.Options{Artifact: path, Conf: conf.Options{Dev: true, Set: local("b7a.log.level=TRACE",
 		"mutualSSLConfig.sslVerifyClient=optional", "mutualSSLConfig.authoritiesFile="+ca.file("ca.pem"),
 		"b7a.users.alice.password=2bb80d537b1da3e38bd30361aa855686bde0eacd7162fef6a25fe97bf527a25b")}}) // secret

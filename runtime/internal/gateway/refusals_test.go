@@ -17,7 +17,7 @@ import (
 func TestRefusalsInTheLog(t *testing.T) {
 	s := newSigner(t)
 	path := filepath.Join(t.TempDir(), "pairs.mgw")
-	put(t, path, pairProject(teller(t).URL, s.jwk))
+	put(t, path, pairProject(teller(t).URL, s.JWK))
 	g := start(t, gateway.Options{Artifact: path, Conf: conf.Options{Dev: true, Set: local("b7a.log.level=DEBUG", "listenerConfig.trustedProxies=127.0.0.1",
 		"b7a.users.alice.password=2bb80d537b1da3e38bd30361aa855686bde0eacd7162fef6a25fe97bf527a25b")}})
 	at := "http://" + g.at.HTTP + "/v1"

@@ -33,7 +33,7 @@ func TestRevoked(t *testing.T) {
 	t.Cleanup(func() { store.CloseClientConnections(); store.Close() })
 	path := filepath.Join(t.TempDir(), "pets.mgw")
 	dev := newSigner(t)
-	put(t, path, keyProject(echo(t, "up").URL, dev.jwk))
+	put(t, path, keyProject(echo(t, "up").URL, dev.JWK))
 	const p = "tokenRevocationConfig."
 	g := start(t, gateway.Options{Artifact: path, Conf: conf.Options{Set: local(p+"persistent.enablePersistentStorageRetrieval=true",
 		p+"persistent.hostname="+store.URL, p+"persistent.username=root", p+"persistent.password=root",

@@ -263,7 +263,7 @@ func nothingSaysASecret(t *testing.T, first bool) {
 		fmt.Fprint(w, "up")
 	}))
 	t.Cleanup(backend.Close)
-	put(t, file("all.mgw"), allSchemes(backend.URL, echoing(t, func(in []byte) []byte { return append([]byte("HTTP/1.1 200 "), in...) }), dev.jwk))
+	put(t, file("all.mgw"), allSchemes(backend.URL, echoing(t, func(in []byte) []byte { return append([]byte("HTTP/1.1 200 "), in...) }), dev.JWK))
 
 	// Keys of the gateway's own.
 	own, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)

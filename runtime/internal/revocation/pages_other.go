@@ -2,4 +2,4 @@
 
 package revocation
 
-func hugePages([]bucket) {}
+func hugePages(table) {}

@@ -18,21 +18,19 @@ import (
 	"runtime"
 	"sync"
 	"time"
-
-	"github.com/microgw/microgw/runtime/internal/exchange"
 )
 
 // Turns hands out a number of turns. It is safe for concurrent use.
 type Turns struct {
 	mu    sync.Mutex
-	free  []*Turn              // guarded by mu, as all below
-	lines map[netip.Addr]*line // by network, with somebody in them, or in order
-	order list.List            // of *line: whose turn is next
+	free  []*Turn          // guarded by mu, as all below
+	lines map[client]*line // with somebody in them, or in order
+	order list.List        // of *line: whose turn is next
 }
 
 // New returns as many turns as are given at once; at least one is.
 func New(atOnce int) *Turns {
-	t := &Turns{lines: map[netip.Addr]*line{}}
+	t := &Turns{lines: map[client]*line{}}
 	for range max(1, atOnce) {
 		t.free = append(t.free, &Turn{of: t, way: newWay()})
 	}
@@ -42,9 +40,23 @@ func New(atOnce int) *Turns {
 // AtOnce returns how many turns leave a processor to those who need none.
 func AtOnce() int { return max(1, runtime.GOMAXPROCS(0)-1) }
 
+// A client is who waits in one line: an address, and of IPv6 the network of 64
+// bits, which is the least that anybody is given (RFC 6177, section 2).
+type client netip.Addr
+
+func clientOf(a netip.Addr) client {
+	a = a.Unmap().WithZone("")
+	if a.Is6() {
+		if p, err := a.Prefix(64); err == nil {
+			a = p.Addr()
+		}
+	}
+	return client(a)
+}
+
 // A line is those who wait from one address.
 type line struct {
-	network netip.Addr
+	client  client
 	waiting list.List // of *waiter
 	ordered bool      // in order
 }
@@ -85,7 +97,7 @@ func (t *Turns) wait(from netip.Addr, within time.Duration) *Turn {
 		t.mu.Unlock()
 		return turn
 	}
-	l := t.line(exchange.Network(from))
+	l := t.line(clientOf(from))
 	w := &waiter{turn: make(chan *Turn, 1)}
 	w.at = l.waiting.PushBack(w)
 	t.mu.Unlock()
@@ -110,12 +122,12 @@ func (t *Turns) wait(from netip.Addr, within time.Duration) *Turn {
 	}
 }
 
-// line returns the line of a network, which is in order then. mu must be held.
-func (t *Turns) line(network netip.Addr) *line {
-	l := t.lines[network]
+// line returns the line of a client, which is in order then. mu must be held.
+func (t *Turns) line(c client) *line {
+	l := t.lines[c]
 	if l == nil {
-		l = &line{network: network}
-		t.lines[network] = l
+		l = &line{client: c}
+		t.lines[c] = l
 	}
 	if !l.ordered {
 		l.ordered = true
@@ -136,7 +148,7 @@ func (turn *Turn) End(vain bool) {
 		l.ordered = false
 		first := l.waiting.Front()
 		if first == nil { // they have given up
-			delete(t.lines, l.network)
+			delete(t.lines, l.client)
 			continue
 		}
 		w := l.waiting.Remove(first).(*waiter)
@@ -144,7 +156,7 @@ func (turn *Turn) End(vain bool) {
 			l.ordered = true
 			t.order.PushBack(l)
 		} else {
-			delete(t.lines, l.network)
+			delete(t.lines, l.client)
 		}
 		w.turn <- turn
 		return

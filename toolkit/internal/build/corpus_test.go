@@ -2,13 +2,8 @@ package build_test
 
 import (
 	"bytes"
-	"compress/gzip"
 	"context"
 	"fmt"
-	"io"
-	"io/fs"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -16,46 +11,23 @@ import (
 	"github.com/microgw/microgw/pkg/artifact"
 	"github.com/microgw/microgw/toolkit/internal/build"
 	"github.com/microgw/microgw/toolkit/internal/diag"
+	"github.com/microgw/microgw/toolkit/internal/projecttest"
 )
-
-// corpus is a folder of real definitions beside the repository. They are not
-// ours to copy, so the test reads them where they are, and is silent where they
-// are not.
-const corpus = "../../../../shared/corpus"
 
 // Every document of the corpus is built, or refused for a reason that is in the
 // document. `go test -v -run Corpus ./internal/build` prints the table.
 func TestCorpus(t *testing.T) {
-	if _, err := os.Stat(corpus); err != nil {
-		t.Skip("there is no corpus beside the repository")
-	}
 	var table strings.Builder
 	built, refused := 0, 0
-	err := filepath.WalkDir(corpus, func(path string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
-			return err
-		}
-		name, data := d.Name(), []byte(nil)
-		switch {
-		case strings.HasSuffix(name, ".json.gz"):
-			name = strings.TrimSuffix(name, ".gz")
-			data = gunzip(t, path)
-		case strings.HasSuffix(name, ".json"), strings.HasSuffix(name, ".yaml"), strings.HasSuffix(name, ".yml"):
-			if data, err = os.ReadFile(path); err != nil {
-				return err
-			}
-		default:
-			return nil
-		}
-		label, _ := filepath.Rel(corpus, path)
+	projecttest.Corpus(t, func(label, name string, data []byte) {
 		dir := t.TempDir()
-		write(t, dir, "api_definitions/"+name, string(data))
+		projecttest.Write(t, dir, "api_definitions/"+name, data)
 		start := time.Now()
 		res, err := build.Project(context.Background(), build.Options{Dir: dir, DefaultEndpoint: "http://127.0.0.1:9000"})
 		took := time.Since(start)
 		if err != nil {
 			t.Errorf("%s: %v", label, err)
-			return nil
+			return
 		}
 		verdict := "built"
 		if res.Artifact == nil {
@@ -91,39 +63,6 @@ func TestCorpus(t *testing.T) {
 				}
 			}
 		}
-		return nil
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
 	t.Logf("%d built, %d refused\n%s", built, refused, table.String())
-}
-
-func gunzip(t *testing.T, path string) []byte {
-	t.Helper()
-	f, err := os.Open(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	z, err := gzip.NewReader(f)
-	if err != nil {
-		t.Fatal(err)
-	}
-	data, err := io.ReadAll(z)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return data
-}
-
-func write(t testing.TB, dir, name, text string) {
-	t.Helper()
-	path := filepath.Join(dir, filepath.FromSlash(name))
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
-		t.Fatal(err)
-	}
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/microgw/microgw/toolkit/internal/build"
 	"github.com/microgw/microgw/toolkit/internal/compile"
+	"github.com/microgw/microgw/toolkit/internal/projecttest"
 )
 
 // Every example of docs/extensions.md, put into a definition that lacks nothing
@@ -43,9 +44,9 @@ func TestDocumentedExtensions(t *testing.T) {
 				}
 			}
 			dir := t.TempDir()
-			write(t, dir, "api_definitions/shop.yaml", definition)
-			write(t, dir, "policy.yaml", "resourcePolicies:\n  - 10kPerMin: {count: 10000, unitTime: 1, timeUnit: min}\n  - 20kPerMin: {count: 20000, unitTime: 1, timeUnit: min}\n")
-			write(t, dir, "interceptors/a.bal", "function addTrace(http:Caller c, http:Request r) {}\nfunction checkBody(http:Caller c, http:Request r) {}\nfunction hideServer(http:Caller c, http:Response r) {}\n")
+			projecttest.Write(t, dir, "api_definitions/shop.yaml", definition)
+			projecttest.Write(t, dir, "policy.yaml", "resourcePolicies:\n  - 10kPerMin: {count: 10000, unitTime: 1, timeUnit: min}\n  - 20kPerMin: {count: 20000, unitTime: 1, timeUnit: min}\n")
+			projecttest.Write(t, dir, "interceptors/a.bal", "function addTrace(http:Caller c, http:Request r) {}\nfunction checkBody(http:Caller c, http:Request r) {}\nfunction hideServer(http:Caller c, http:Response r) {}\n")
 			res, err := build.Project(context.Background(), build.Options{Dir: dir})
 			if err != nil || res.Artifact == nil {
 				t.Errorf("%v %v\n%s", err, res.Diagnostics, definition)
@@ -108,7 +109,7 @@ func TestDocumentedVersion(t *testing.T) {
 // A class that is in a JAR twice over is taken from the first, with a warning.
 func TestClassInTwoJARs(t *testing.T) {
 	dir := t.TempDir()
-	write(t, dir, "api_definitions/shop.yaml", `openapi: 3.0.3
+	projecttest.Write(t, dir, "api_definitions/shop.yaml", `openapi: 3.0.3
 info: {title: Shop, version: "1"}
 x-wso2-basePath: /shop
 x-wso2-production-endpoints: {urls: ["http://shop.internal"]}
@@ -116,7 +117,7 @@ x-wso2-request-interceptor: java:com.example.AddTrace
 paths: {/x: {get: {responses: {"200": {description: ok}}}}}
 `)
 	for _, name := range []string{"a.jar", "b.jar"} {
-		write(t, dir, "lib/"+name, "")
+		projecttest.Write(t, dir, "lib/"+name, "")
 		f, err := os.Create(filepath.Join(dir, "lib", name))
 		if err != nil {
 			t.Fatal(err)

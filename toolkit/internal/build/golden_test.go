@@ -14,6 +14,7 @@ import (
 
 	"github.com/microgw/microgw/pkg/artifact"
 	"github.com/microgw/microgw/toolkit/internal/build"
+	"github.com/microgw/microgw/toolkit/internal/projecttest"
 )
 
 // Each folder in testdata/golden is a project; NAME.json beside it is its
@@ -164,7 +165,7 @@ func TestProject(t *testing.T) {
 		t.Errorf("missing folder: %v", err)
 	}
 	file := filepath.Join(t.TempDir(), "file")
-	write(t, filepath.Dir(file), "file", "")
+	projecttest.Write(t, filepath.Dir(file), "file", "")
 	if _, err := build.Project(context.Background(), build.Options{Dir: file}); err == nil || !strings.Contains(err.Error(), "not a project folder") {
 		t.Errorf("a file: %v", err)
 	}
@@ -189,8 +190,8 @@ func TestProject(t *testing.T) {
 // A private key in the place of the public one must not get into an artifact.
 func TestPrivateDevelopmentKey(t *testing.T) {
 	dir := t.TempDir()
-	write(t, dir, "api_definitions/a.yaml", "openapi: 3.0.0\ninfo: {title: A, version: 1}\nservers: [{url: http://a/a}]\npaths: {/x: {get: {responses: {}}}}\n")
-	write(t, dir, ".micro-gw/dev-key.pub.jwk", `{"kty":"EC","crv":"P-256","x":"a","y":"b","d":"secret"}`)
+	projecttest.Write(t, dir, "api_definitions/a.yaml", "openapi: 3.0.0\ninfo: {title: A, version: 1}\nservers: [{url: http://a/a}]\npaths: {/x: {get: {responses: {}}}}\n")
+	projecttest.Write(t, dir, ".micro-gw/dev-key.pub.jwk", `{"kty":"EC","crv":"P-256","x":"a","y":"b","d":"secret"}`)
 	res, err := build.Project(context.Background(), build.Options{Dir: dir})
 	if err != nil || res.Artifact != nil || !strings.Contains(res.Diagnostics[0].Message, "private key") {
 		t.Errorf("%v, %v", res.Diagnostics, err)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/microgw/microgw/pkg/artifact"
 	"github.com/microgw/microgw/toolkit/internal/build"
+	"github.com/microgw/microgw/toolkit/internal/projecttest"
 )
 
 // many is a project of definitions in all dialects that share files, and refer to
@@ -23,7 +24,7 @@ func many(t *testing.T, n int, mistakes bool) string {
 		}
 		return ""
 	}
-	write(t, dir, "shared/common.yaml", `
+	projecttest.Write(t, dir, "shared/common.yaml", `
 Item: &item
   type: object
   properties:
@@ -32,10 +33,10 @@ Item: &item
     other: {$ref: "deep/other.json#/Other"}
 Old: *item
 `+wrong("Loop: {$ref: '#/Loop'}\nBad: {type: object, propertys: {}, uniqueItems: 7}\n"))
-	write(t, dir, "shared/deep/other.json", `{"Other": {"type": "object", "properties": {"up": {"$ref": "../common.yaml#/Old"}}}}`)
+	projecttest.Write(t, dir, "shared/deep/other.json", `{"Other": {"type": "object", "properties": {"up": {"$ref": "../common.yaml#/Old"}}}}`)
 	if mistakes {
-		write(t, dir, "shared/broken.yaml", "a: [\n")
-		write(t, dir, "api_definitions/stray.yaml", "a: b\n")
+		projecttest.Write(t, dir, "shared/broken.yaml", "a: [\n")
+		projecttest.Write(t, dir, "api_definitions/stray.yaml", "a: b\n")
 	}
 	for i := range n {
 		head := []string{`openapi: 3.0.3`, `openapi: "3.1.0"`, `swagger: "2.0"`}[i%3]
@@ -56,7 +57,7 @@ paths:
     $ref: "a%03d.yaml#/paths/~1items~1{id}"
 `, head, i, i, i, body, (i+3)%n/3*3+i%3)
 		text += wrong(fmt.Sprintf("  /wrong%d:\n    gett: {}\n    post: {x-wso2-throttling-tier: none, responses: {\"200\": {$ref: \"../shared/broken.yaml#/a\"}, \"201\": {$ref: \"../shared/common.yaml#/Loop\"}, \"202\": {$ref: none.yaml}}}\n", i))
-		write(t, dir, fmt.Sprintf("api_definitions/a%03d.yaml", i), text)
+		projecttest.Write(t, dir, fmt.Sprintf("api_definitions/a%03d.yaml", i), text)
 	}
 	return dir
 }

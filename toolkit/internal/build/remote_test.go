@@ -15,13 +15,14 @@ import (
 	"github.com/microgw/microgw/pkg/artifact"
 	"github.com/microgw/microgw/toolkit/internal/build"
 	"github.com/microgw/microgw/toolkit/internal/fetch"
+	"github.com/microgw/microgw/toolkit/internal/projecttest"
 )
 
 // remoteProject is a project with one reference.
 func remoteProject(t *testing.T, ref string) string {
 	t.Helper()
 	dir := t.TempDir()
-	write(t, dir, "api_definitions/shop.yaml", fmt.Sprintf(`openapi: 3.0.3
+	projecttest.Write(t, dir, "api_definitions/shop.yaml", fmt.Sprintf(`openapi: 3.0.3
 info: {title: Shop, version: "1"}
 x-wso2-basePath: /shop
 x-wso2-production-endpoints: {urls: ["http://shop.internal"]}
@@ -141,7 +142,7 @@ Cart: {type: object, properties: {items: {type: array, items: {$ref: "deep/item.
 	t.Run("lock", func(t *testing.T) {
 		dir := remoteProject(t, url+"/schemas.yaml#/Cart")
 		// A second definition asks for the same.
-		write(t, dir, "api_definitions/other.yaml", strings.ReplaceAll(read(t, dir, "api_definitions/shop.yaml"), "hop", "hop2"))
+		projecttest.Write(t, dir, "api_definitions/other.yaml", strings.ReplaceAll(read(t, dir, "api_definitions/shop.yaml"), "hop", "hop2"))
 		opts := build.Options{Dir: dir, AllowRemoteRefs: true}
 		before := calls.Load()
 		res, err := build.Project(context.Background(), opts)
@@ -168,7 +169,7 @@ Cart: {type: object, properties: {items: {type: array, items: {$ref: "deep/item.
 		if n := strings.Count(string(res.Lock), "\n"); n != 4 {
 			t.Errorf("lock:\n%s", res.Lock)
 		}
-		write(t, dir, build.LockFile, string(res.Lock))
+		projecttest.Write(t, dir, build.LockFile, string(res.Lock))
 		if res, err = build.Project(context.Background(), opts); err != nil || res.Artifact == nil || res.Lock != nil {
 			t.Errorf("with the lock: %v, %v, lock %s", err, res.Diagnostics, res.Lock)
 		}
@@ -179,12 +180,12 @@ Cart: {type: object, properties: {items: {type: array, items: {$ref: "deep/item.
 		// What is there now is another.
 		lock := read(t, dir, build.LockFile)
 		i := strings.Index(lock, " "+url+"/price")
-		write(t, dir, build.LockFile, lock[:i-1]+map[bool]string{true: "1", false: "0"}[lock[i-1] == '0']+lock[i:])
+		projecttest.Write(t, dir, build.LockFile, lock[:i-1]+map[bool]string{true: "1", false: "0"}[lock[i-1] == '0']+lock[i:])
 		res, err = build.Project(context.Background(), opts)
 		if err != nil || res.Artifact != nil || !strings.Contains(res.Diagnostics[0].Message, "/price.yaml?v=1: it is not what it was: delete its line in remote-refs.lock to accept what is there now") {
 			t.Errorf("changed: %v, %v", err, res.Diagnostics)
 		}
-		write(t, dir, build.LockFile, "# a\nsha:1 x\n")
+		projecttest.Write(t, dir, build.LockFile, "# a\nsha:1 x\n")
 		res, err = build.Project(context.Background(), opts)
 		if err != nil || res.Artifact != nil || res.Diagnostics[len(res.Diagnostics)-1].At().String() != "remote-refs.lock:2:1" {
 			t.Errorf("malformed: %v, %v", err, res.Diagnostics)
@@ -200,7 +201,7 @@ Cart: {type: object, properties: {items: {type: array, items: {$ref: "deep/item.
 		for i := range 250 {
 			fmt.Fprintf(&b, "    S%d: {$ref: %q}\n", i, fmt.Sprintf("%s/many/%d", url, i))
 		}
-		write(t, dir, "api_definitions/a.yaml", b.String())
+		projecttest.Write(t, dir, "api_definitions/a.yaml", b.String())
 		before := calls.Load()
 		res, err := build.Project(context.Background(), build.Options{Dir: dir, AllowRemoteRefs: true})
 		if n := calls.Load() - before; err != nil || res.Artifact != nil || n != 200 || !strings.Contains(res.Diagnostics[0].Message, "more than 200 URLs in one build") {

@@ -16,6 +16,9 @@ readable by you alone, and NAME.pub, the public half. NAME may be a path; it is
     micro-gw build petstore --sign signing.key      what builds has the private key
     runtime petstore.mgw --verify-key signing.pub   what serves has the public one
 
+API keys may be signed with such a pair, too, but with one of their own: see
+micro-gw apikey.
+
 Whoever has the private key decides what such a runtime serves. Keep it out of
 the project and its version control; it has no password, since a build cannot be
 asked for one. A file that exists is never overwritten.

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/netip"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -15,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/microgw/microgw/toolkit/internal/build"
+	"github.com/microgw/microgw/toolkit/internal/diag"
 	"github.com/microgw/microgw/toolkit/internal/mock"
 )
 
@@ -28,6 +30,9 @@ the examples, else what the schema gives (example, default, enum), else a value
 made from it, always the same. What a request carries is not looked at, save for
 the Accept header.
 
+With --show it prints a header field of each request that has it, to see what
+upstreams are told: a token of the gateway (X-JWT-Assertion), a certificate.
+
 micro-gw run starts a mock by itself, for any upstream; this is for a gateway
 that is started by hand.
 
@@ -35,12 +40,14 @@ Exit codes: 0 stopped by a signal; 1 the project has errors, or an address is
 taken; 2 wrong arguments.`
 
 const mockExamples = `  micro-gw mock petstore
-  micro-gw mock petstore --port 8081`
+  micro-gw mock petstore --port 8081
+  micro-gw mock petstore --show X-JWT-Assertion --show X-Forwarded-For`
 
 func (a *app) mockCommand() *cobra.Command {
 	var (
 		opts build.Options
 		port port
+		show []string
 	)
 	cmd := &cobra.Command{
 		Use:               "mock NAME|PATH",
@@ -51,16 +58,17 @@ func (a *app) mockCommand() *cobra.Command {
 		ValidArgsFunction: completeFolders,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			opts.Dir = args[0]
-			return a.mock(cmd.Context(), opts, cmd.Flags().Changed("port"), uint16(port))
+			return a.mock(cmd.Context(), opts, cmd.Flags().Changed("port"), uint16(port), show)
 		},
 	}
 	addDefaultEndpoint(cmd, &opts)
 	addRemoteRefs(cmd, &opts)
 	cmd.Flags().Var(&port, "port", "answer for all upstreams at this port of 127.0.0.1; 0 takes a free one")
+	cmd.Flags().StringArrayVar(&show, "show", nil, "print the header `FIELD` of requests that have it; may be repeated")
 	return cmd
 }
 
-func (a *app) mock(ctx context.Context, opts build.Options, onePort bool, port uint16) error {
+func (a *app) mock(ctx context.Context, opts build.Options, onePort bool, port uint16, show []string) error {
 	result, err := a.project(ctx, opts)
 	if err != nil {
 		return err
@@ -76,7 +84,7 @@ func (a *app) mock(ctx context.Context, opts build.Options, onePort bool, port u
 	servers := newServers()
 	defer servers.stop()
 	if onePort {
-		address, err := servers.listen(net.JoinHostPort("127.0.0.1", strconv.Itoa(int(port))), m)
+		address, err := servers.listen(net.JoinHostPort("127.0.0.1", strconv.Itoa(int(port))), a.showing(show, m))
 		if err != nil {
 			return failed(err)
 		}
@@ -87,7 +95,7 @@ func (a *app) mock(ctx context.Context, opts build.Options, onePort bool, port u
 			if !isLocal(authority) {
 				continue
 			}
-			address, err := servers.listen(authority, m.Upstream(authority))
+			address, err := servers.listen(authority, a.showing(show, m.Upstream(authority)))
 			if err != nil {
 				return failed(err)
 			}
@@ -100,6 +108,27 @@ func (a *app) mock(ctx context.Context, opts build.Options, onePort bool, port u
 	}
 	<-ctx.Done()
 	return nil
+}
+
+// showing prints the named header fields of requests before h answers them. Which
+// is for the user to say: the mock by itself prints nothing that may be secret.
+func (a *app) showing(fields []string, h http.Handler) http.Handler {
+	if len(fields) == 0 {
+		return h
+	}
+	var mu sync.Mutex
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var lines strings.Builder
+		for _, name := range fields {
+			for _, value := range r.Header.Values(name) {
+				fmt.Fprintf(&lines, "%s %s %s: %s\n", r.Method, r.URL.EscapedPath(), name, diag.Printable(value))
+			}
+		}
+		mu.Lock()
+		fmt.Fprint(a.out, lines.String())
+		mu.Unlock()
+		h.ServeHTTP(w, r)
+	})
 }
 
 // isLocal says whether an authority is an address of this machine for sure.

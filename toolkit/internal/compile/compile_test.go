@@ -136,12 +136,12 @@ func check(t *testing.T, definition, limits string) {
 	sources := map[string]string{name: definition, policyName: limits}
 	var l diag.List
 	pol := policies.Parse(policyName, []byte(limits), &l)
-	docs := spec.Load([]string{name}, func(n string) ([]byte, error) {
+	docs := spec.Loader{Read: func(n string) ([]byte, error) {
 		if n == name {
 			return []byte(definition), nil
 		}
 		return nil, fs.ErrNotExist
-	}, &l)
+	}}.Load(t.Context(), []string{name}, &l)
 	lib := new(interceptor.Library)
 	if err := lib.Add("interceptors/a.bal", []byte("function f(http:Request r) {}\nfunction g(http:Response r) {}\nfunction g(http:Response r) {}")); err != nil {
 		t.Fatal(err)

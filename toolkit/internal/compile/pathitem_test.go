@@ -54,7 +54,7 @@ paths:
 func operations(t *testing.T, definition string) string {
 	t.Helper()
 	var l diag.List
-	docs := spec.Load([]string{"a.yaml"}, func(string) ([]byte, error) { return []byte(definition), nil }, &l)
+	docs := spec.Loader{Read: func(string) ([]byte, error) { return []byte(definition), nil }}.Load(t.Context(), []string{"a.yaml"}, &l)
 	limits := policies.Parse("policy.yaml", []byte("resourcePolicies: [{Low: {count: 1, unitTime: 1, timeUnit: min}}, {High: {count: 2, unitTime: 1, timeUnit: min}}]"), &l)
 	lib := new(interceptor.Library)
 	if err := lib.Add("a.bal", []byte("function f(http:Request r) {}\nfunction g(http:Request r) {}\nfunction h(http:Response r) {}\nfunction i(http:Response r) {}")); err != nil {

@@ -21,7 +21,7 @@ const (
 	portHTTP  = 9090
 	portHTTPS = 9095
 	portAdmin = 9000
-	portToken = 9096 // WSO2's, for the token services; we have none
+	portToken = 9096 // of the token services, which the HTTPS port has as well
 )
 
 // A Config is what to make of a project beside its artifact. The zero value

@@ -26,6 +26,7 @@ import (
 	"golang.org/x/crypto/x509roots/fallback/bundle"
 
 	"github.com/microgw/microgw/toolkit/internal/diag"
+	"github.com/microgw/microgw/toolkit/internal/project"
 	"github.com/microgw/microgw/toolkit/internal/toml"
 	"github.com/microgw/microgw/toolkit/internal/tree"
 )
@@ -111,7 +112,7 @@ func (g *generator) read(name item, limit int64) ([]byte, bool) {
 		if errors.Is(err, fs.ErrNotExist) {
 			hint = "paths are relative to the project's folder, or absolute"
 		}
-		g.l.ErrorHint(name.at, hint, "%s: %v", name.text, reason(err))
+		g.l.ErrorHint(name.at, hint, "%s: %v", name.text, project.Reason(err))
 		return nil, false
 	}
 	return data, true
@@ -154,19 +155,6 @@ func readFile(dir, name string, limit int64) ([]byte, error) {
 		err = fmt.Errorf("larger than %d MiB", limit>>20)
 	}
 	return data, err
-}
-
-// reason drops the operation and the path from an error: the message has the
-// path as the author wrote it.
-func reason(err error) error {
-	var pe *fs.PathError
-	if !errors.As(err, &pe) {
-		return err
-	}
-	if strings.Contains(pe.Err.Error(), "escapes from parent") {
-		return errors.New("it leads out of the project")
-	}
-	return pe.Err
 }
 
 // expand replaces $env{NAME}.

@@ -13,6 +13,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+
+	"github.com/microgw/microgw/toolkit/internal/project"
 )
 
 // runtimePackage is what the runtime's binary says that it was built from.
@@ -40,7 +42,7 @@ func CheckBinary(path string) (Binary, error) {
 	}
 	info, err := os.Stat(path)
 	if err != nil {
-		return refuse("%v", reason(err))
+		return refuse("%v", project.Reason(err))
 	}
 	if !info.Mode().IsRegular() {
 		return refuse("not a regular file")

@@ -41,9 +41,15 @@ func (s Severity) MarshalText() ([]byte, error) { return []byte(s.String()), nil
 
 // UnmarshalText is the inverse of MarshalText.
 func (s *Severity) UnmarshalText(text []byte) error {
-	for _, known := range []Severity{Error, Warning, Note} {
-		if known.String() == string(text) {
-			*s = known
+	return Named(s, text, Error, Warning, Note)
+}
+
+// Named sets to to the one that text names. Each command has severities of its
+// own; what reads them is this.
+func Named[S fmt.Stringer](to *S, text []byte, known ...S) error {
+	for _, k := range known {
+		if k.String() == string(text) {
+			*to = k
 			return nil
 		}
 	}

@@ -1,9 +1,10 @@
 package diff
 
 import (
-	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/microgw/microgw/toolkit/internal/diag"
 )
 
 // Kind says which half a change belongs to.
@@ -39,13 +40,7 @@ func (s Severity) MarshalText() ([]byte, error) { return []byte(s.String()), nil
 
 // UnmarshalText is the inverse of MarshalText.
 func (s *Severity) UnmarshalText(text []byte) error {
-	for _, known := range []Severity{Breaking, Warning, Note} {
-		if known.String() == string(text) {
-			*s = known
-			return nil
-		}
-	}
-	return fmt.Errorf("unknown severity %q", text)
+	return diag.Named(s, text, Breaking, Warning, Note)
 }
 
 // A Code is a kind of change. Codes are stable: scripts compare them.

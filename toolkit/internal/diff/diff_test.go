@@ -23,20 +23,10 @@ import (
 	"github.com/microgw/microgw/toolkit/internal/build"
 	"github.com/microgw/microgw/toolkit/internal/diff"
 	"github.com/microgw/microgw/toolkit/internal/diff/contract"
+	"github.com/microgw/microgw/toolkit/internal/projecttest"
 )
 
 var update = flag.Bool("update", false, "rewrite the expected results in testdata")
-
-func write(t testing.TB, dir, name string, data []byte) {
-	t.Helper()
-	path := filepath.Join(dir, filepath.FromSlash(name))
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(path, data, 0o644); err != nil {
-		t.Fatal(err)
-	}
-}
 
 func side(t testing.TB, dir string) diff.Side {
 	t.Helper()
@@ -82,7 +72,7 @@ func changes(t testing.TB, f func(t testing.TB, name string, archive *txtar.Arch
 		}
 		dir := t.TempDir()
 		for _, x := range archive.Files {
-			write(t, dir, x.Name, x.Data)
+			projecttest.Write(t, dir, x.Name, x.Data)
 		}
 		f(t, file, archive, side(t, filepath.Join(dir, "old")), side(t, filepath.Join(dir, "new")))
 	}
@@ -251,7 +241,7 @@ func TestCorpus(t *testing.T) {
 			return nil
 		}
 		dir := t.TempDir()
-		write(t, dir, "api_definitions/"+name, data)
+		projecttest.Write(t, dir, "api_definitions/"+name, data)
 		res, err := build.Project(context.Background(), build.Options{Dir: dir, DefaultEndpoint: "http://127.0.0.1:9000"})
 		if err != nil {
 			return err
@@ -474,7 +464,7 @@ func golden(t *testing.T, file string, render func(*diff.Report) []byte) {
 	}
 	dir := t.TempDir()
 	for _, f := range archive.Files {
-		write(t, dir, f.Name, f.Data)
+		projecttest.Write(t, dir, f.Name, f.Data)
 	}
 	r := compare(t, side(t, filepath.Join(dir, "old")), side(t, filepath.Join(dir, "new")))
 	got := render(r)

@@ -2,24 +2,19 @@ package ledger_test
 
 import (
 	"bytes"
-	"compress/gzip"
 	"context"
 	"encoding/json"
 	"flag"
 	"io"
-	"io/fs"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
-
-	"github.com/rogpeppe/go-internal/txtar"
 
 	"github.com/microgw/microgw/schema/artifactpb"
 	"github.com/microgw/microgw/toolkit/internal/build"
 	"github.com/microgw/microgw/toolkit/internal/diag"
 	"github.com/microgw/microgw/toolkit/internal/ledger"
+	"github.com/microgw/microgw/toolkit/internal/projecttest"
 	"github.com/microgw/microgw/toolkit/internal/spec"
 	"github.com/microgw/microgw/toolkit/internal/tree"
 )
@@ -66,17 +61,6 @@ func TestEveryExtension(t *testing.T) {
 	}
 }
 
-func write(t testing.TB, dir, name string, data []byte) {
-	t.Helper()
-	path := filepath.Join(dir, filepath.FromSlash(name))
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(path, data, 0o644); err != nil {
-		t.Fatal(err)
-	}
-}
-
 func of(t testing.TB, dir string) *ledger.Ledger {
 	t.Helper()
 	res, err := build.Project(context.Background(), build.Options{Dir: dir, DefaultEndpoint: "http://127.0.0.1:9000"})
@@ -95,46 +79,15 @@ func of(t testing.TB, dir string) *ledger.Ledger {
 
 // Each file in testdata is a project and, as "want", its ledger.
 func TestLedgers(t *testing.T) {
-	cases, err := filepath.Glob("testdata/*.txtar")
-	if err != nil || len(cases) < 5 {
-		t.Fatalf("%d cases, %v", len(cases), err)
-	}
-	for _, file := range cases {
-		t.Run(strings.TrimSuffix(filepath.Base(file), ".txtar"), func(t *testing.T) {
-			t.Parallel()
-			archive, err := txtar.ParseFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			dir := t.TempDir()
-			var want string
-			var files []txtar.File
-			for _, f := range archive.Files {
-				if f.Name == "want" {
-					want = string(f.Data)
-					continue
-				}
-				files = append(files, f)
-				write(t, dir, f.Name, f.Data)
-			}
-			l := of(t, dir)
-			var out bytes.Buffer
-			if err := l.WriteText(&out, true); err != nil {
-				t.Fatal(err)
-			}
-			if *update {
-				archive.Files = append(files, txtar.File{Name: "want", Data: out.Bytes()})
-				if err := os.WriteFile(file, txtar.Format(archive), 0o644); err != nil {
-					t.Fatal(err)
-				}
-				return
-			}
-			if out.String() != want {
-				t.Errorf("got:\n%s\nwant:\n%s", out.String(), want)
-			}
-			check(t, l)
-		})
-	}
+	projecttest.Stories(t, "testdata/*.txtar", 5, *update, func(t *testing.T, dir string) string {
+		l := of(t, dir)
+		check(t, l)
+		var out bytes.Buffer
+		if err := l.WriteText(&out, true); err != nil {
+			t.Fatal(err)
+		}
+		return out.String()
+	})
 }
 
 // check is what holds for the ledger of any build.
@@ -192,9 +145,9 @@ func sums(t *testing.T, l *ledger.Ledger) {
 // enforces is enforced, and nothing has to be said here for that.
 func TestFollowsTheArtifact(t *testing.T) {
 	dir := t.TempDir()
-	write(t, dir, "policy.yaml", []byte("resourcePolicies: [Slow: {count: 1, unitTime: 1, timeUnit: min}]\n"))
-	write(t, dir, "interceptors/cut.bal", []byte("public function cut (http:Caller caller, http:Request req) {\n}\n"))
-	write(t, dir, "api_definitions/a.yaml", []byte(`openapi: 3.0.3
+	projecttest.Write(t, dir, "policy.yaml", []byte("resourcePolicies: [Slow: {count: 1, unitTime: 1, timeUnit: min}]\n"))
+	projecttest.Write(t, dir, "interceptors/cut.bal", []byte("public function cut (http:Caller caller, http:Request req) {\n}\n"))
+	projecttest.Write(t, dir, "api_definitions/a.yaml", []byte(`openapi: 3.0.3
 info: {title: A, version: "1"}
 x-wso2-basePath: /a
 x-wso2-cors: {accessControlAllowOrigins: ["*"]}
@@ -253,61 +206,35 @@ components: {schemas: {S: {type: string, maxLength: 5}}}
 	}
 }
 
-const corpus = "../../../../shared/corpus"
-
-// twin reports whether a definition in JSON is there in YAML as well.
-func twin(path string) bool {
-	const json = ".json"
-	if filepath.Ext(path) != json {
-		return false
-	}
-	_, err := os.Stat(strings.TrimSuffix(strings.ReplaceAll(path, "/json/", "/yaml/"), json) + ".yaml")
-	return err == nil
-}
-
 // No keyword of a real definition is without a verdict, and the same artifact
 // gives the same ledger, byte for byte.
 func TestCorpus(t *testing.T) {
-	if _, err := os.Stat(corpus); err != nil {
-		t.Skip("there is no corpus beside the repository")
-	}
-	err := filepath.WalkDir(corpus, func(path string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
-			return err
-		}
-		name := strings.TrimSuffix(d.Name(), ".gz")
-		if !slices.Contains([]string{".json", ".yaml", ".yml"}, filepath.Ext(name)) || twin(path) {
-			return nil
-		}
-		data, err := os.ReadFile(path)
-		if err == nil && name != d.Name() {
-			var z *gzip.Reader
-			if z, err = gzip.NewReader(bytes.NewReader(data)); err == nil {
-				data, err = io.ReadAll(z)
-			}
-		}
-		if err != nil {
-			return err
+	projecttest.Corpus(t, func(label, name string, data []byte) {
+		if projecttest.Twin(label) {
+			return
 		}
 		dir := t.TempDir()
-		write(t, dir, "api_definitions/"+name, data)
+		projecttest.Write(t, dir, "api_definitions/"+name, data)
 		res, err := build.Project(context.Background(), build.Options{Dir: dir, DefaultEndpoint: "http://127.0.0.1:9000"})
-		if err != nil || res.Artifact == nil {
-			return err // refused: the corpus test of build says why
+		if err != nil {
+			t.Fatal(err)
+		}
+		if res.Artifact == nil {
+			return // refused: the corpus test of build says why
 		}
 		l, err := ledger.Of(res.Artifact)
 		if err != nil {
-			return err
+			t.Fatal(err)
 		}
 		check(t, l)
 		if len(data) < 100<<10 { // for the largest it takes its time
 			first, err := json.Marshal(l)
 			if err != nil {
-				return err
+				t.Fatal(err)
 			}
 			again, err := ledger.Of(res.Artifact)
 			if err != nil {
-				return err
+				t.Fatal(err)
 			}
 			second, err := json.Marshal(again)
 			if err != nil || !bytes.Equal(first, second) {
@@ -319,11 +246,7 @@ func TestCorpus(t *testing.T) {
 		if n, want := l.Keywords.Enforced+l.Keywords.Refused+l.Keywords.Documented, members(t, res.Artifact, l); n < want {
 			t.Errorf("%s: %d keywords in the ledger, %d in the document", name, n, want)
 		}
-		return nil
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
 }
 
 // members counts the keywords of an artifact's documents in one go.

@@ -17,19 +17,9 @@ import (
 
 	"github.com/microgw/microgw/toolkit/internal/build"
 	"github.com/microgw/microgw/toolkit/internal/lint"
+	"github.com/microgw/microgw/toolkit/internal/projecttest"
 	"github.com/microgw/microgw/toolkit/internal/spec"
 )
-
-func write(t testing.TB, dir, name, text string) {
-	t.Helper()
-	path := filepath.Join(dir, filepath.FromSlash(name))
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
-		t.Fatal(err)
-	}
-}
 
 var update = flag.Bool("update", false, "rewrite the expected results in testdata")
 
@@ -37,9 +27,9 @@ var update = flag.Bool("update", false, "rewrite the expected results in testdat
 func project(t *testing.T, definition, policy string, levels map[string]lint.Severity) []lint.Finding {
 	t.Helper()
 	dir := t.TempDir()
-	write(t, dir, "api_definitions/a.yaml", definition)
+	projecttest.Write(t, dir, "api_definitions/a.yaml", definition)
 	if policy != "" {
-		write(t, dir, "policy.yaml", policy)
+		projecttest.Write(t, dir, "policy.yaml", policy)
 	}
 	res, err := build.Project(context.Background(), build.Options{Dir: dir, Keep: true})
 	if err != nil {
@@ -172,7 +162,7 @@ func TestLevels(t *testing.T) {
 // place there.
 func TestDialects(t *testing.T) {
 	dir := t.TempDir()
-	write(t, dir, "api_definitions/old.yaml", `swagger: "2.0"
+	projecttest.Write(t, dir, "api_definitions/old.yaml", `swagger: "2.0"
 info: {title: Old, version: "1"}
 host: old.internal
 basePath: /old
@@ -188,19 +178,19 @@ paths:
 definitions: {Idle: {type: array}}
 securityDefinitions: {key: {type: apiKey, in: query, name: k}}
 `)
-	write(t, dir, "api_definitions/new.yaml", `openapi: 3.0.3
+	projecttest.Write(t, dir, "api_definitions/new.yaml", `openapi: 3.0.3
 info: {title: New, version: "1"}
 servers: [{url: "https://new.internal/new"}]
 paths:
   /b: {$ref: "parts/b.yaml"}
 `)
-	write(t, dir, "api_definitions/parts/b.yaml", `post:
+	projecttest.Write(t, dir, "api_definitions/parts/b.yaml", `post:
   operationId: b
   security: []
   requestBody: {content: {application/json: {schema: {$ref: "types.yaml#/Name"}}}}
   responses: {default: {description: d}}
 `)
-	write(t, dir, "api_definitions/parts/types.yaml", "Name: {type: string, minLength: 2, maxLength: 1}\nFree: {type: string}\n")
+	projecttest.Write(t, dir, "api_definitions/parts/types.yaml", "Name: {type: string, minLength: 2, maxLength: 1}\nFree: {type: string}\n")
 	res, err := build.Project(context.Background(), build.Options{Dir: dir, Keep: true})
 	if err != nil {
 		t.Fatal(err)

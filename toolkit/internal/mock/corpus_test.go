@@ -2,61 +2,37 @@ package mock_test
 
 import (
 	"encoding/json"
-	"io/fs"
 	"net/http"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/microgw/microgw/toolkit/internal/build"
 	"github.com/microgw/microgw/toolkit/internal/mock"
+	"github.com/microgw/microgw/toolkit/internal/projecttest"
 )
-
-// corpus is a folder of definitions by others, which is not part of this
-// repository.
-const corpus = "../../../../shared/corpus"
 
 // Whatever builds can be mocked: every operation answers to a call made up for
 // it, with the declared kind of body.
 func TestCorpus(t *testing.T) {
-	if _, err := os.Stat(corpus); err != nil {
-		t.Skip("no corpus beside this checkout")
-	}
-	var files []string
-	err := filepath.WalkDir(corpus, func(path string, d fs.DirEntry, err error) error {
-		if err == nil && (filepath.Ext(path) == ".yaml" || filepath.Ext(path) == ".json") {
-			files = append(files, path)
+	operations, files := 0, 0
+	projecttest.Corpus(t, func(file, name string, data []byte) {
+		if len(data) > 4<<20 {
+			return // it has nothing that smaller ones have not, a thousand times
 		}
-		return err
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	operations := 0
-	for _, file := range files {
-		content, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
+		files++
 		dir := t.TempDir()
-		if err := os.Mkdir(filepath.Join(dir, "api_definitions"), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(filepath.Join(dir, "api_definitions", filepath.Base(file)), content, 0o644); err != nil {
-			t.Fatal(err)
-		}
+		projecttest.Write(t, dir, "api_definitions/"+name, data)
 		result, err := build.Project(t.Context(), build.Options{Dir: dir, DefaultEndpoint: "http://127.0.0.1:1/base"})
 		if err != nil {
 			t.Fatal(err)
 		}
 		if result.Artifact == nil {
-			continue
+			return
 		}
 		m, err := mock.New(result.Artifact)
 		if err != nil {
 			t.Errorf("%s: %v", file, err)
-			continue
+			return
 		}
 		for _, api := range result.Artifact.GetApis() {
 			for _, op := range api.GetOperations() {
@@ -79,6 +55,6 @@ func TestCorpus(t *testing.T) {
 				}
 			}
 		}
-	}
-	t.Logf("%d operations of %d files", operations, len(files))
+	})
+	t.Logf("%d operations of %d files", operations, files)
 }

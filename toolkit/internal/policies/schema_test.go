@@ -1,7 +1,6 @@
 package policies_test
 
 import (
-	"bytes"
 	"encoding/json"
 	"io/fs"
 	"math/rand/v2"
@@ -12,29 +11,17 @@ import (
 	"testing"
 
 	"github.com/rogpeppe/go-internal/txtar"
-	"github.com/santhosh-tekuri/jsonschema/v6"
 
 	"github.com/microgw/microgw/schema"
 	"github.com/microgw/microgw/toolkit/internal/diag"
 	"github.com/microgw/microgw/toolkit/internal/policies"
+	"github.com/microgw/microgw/toolkit/internal/schematest"
 	"github.com/microgw/microgw/toolkit/internal/tree"
 )
 
-func compiled(t *testing.T) *jsonschema.Schema {
+func compiled(t *testing.T) schematest.Schema {
 	t.Helper()
-	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(schema.Policy))
-	if err != nil {
-		t.Fatal(err)
-	}
-	c := jsonschema.NewCompiler()
-	if err := c.AddResource("policy.json", doc); err != nil {
-		t.Fatal(err)
-	}
-	s, err := c.Compile("policy.json")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return s
+	return schematest.Compile(t, schema.Policy)
 }
 
 // A schema cannot say these, or they are not JSON in the first place.
@@ -43,7 +30,7 @@ func beyondSchema(d diag.Diagnostic) bool {
 }
 
 // agree holds the reader's verdict and the schema's against each other.
-func agree(t *testing.T, s *jsonschema.Schema, text string) {
+func agree(t *testing.T, s schematest.Schema, text string) {
 	t.Helper()
 	var l diag.List
 	root := tree.Parse("policy.yaml", []byte(text), &l)
@@ -51,17 +38,7 @@ func agree(t *testing.T, s *jsonschema.Schema, text string) {
 		return // no YAML: nothing to hold against a schema
 	}
 	policies.Parse("policy.yaml", []byte(text), &l)
-	l = slices.DeleteFunc(l, beyondSchema)
-	value, err := jsonschema.UnmarshalJSON(bytes.NewReader(root.AppendJSON(nil)))
-	if err != nil {
-		t.Fatalf("%s: %v", text, err)
-	}
-	switch err := s.Validate(value); {
-	case err != nil && !l.HasErrors():
-		t.Errorf("the schema alone refuses:\n%s\n%v", text, err)
-	case err == nil && l.HasErrors():
-		t.Errorf("the schema lets pass:\n%s\n%v", text, l)
-	}
+	s.Agree(t, root, text, slices.DeleteFunc(l, beyondSchema))
 }
 
 // policy.yaml is checked by the build and, in editors, by a schema. They say the

@@ -168,7 +168,7 @@ func (p *Project) files(folder string, extensions ...string) ([]string, error) {
 		return nil
 	})
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", folder, reason(err))
+		return nil, fmt.Errorf("%s: %w", folder, Reason(err))
 	}
 	slices.Sort(files)
 	return files, nil
@@ -195,7 +195,7 @@ func (p *Project) Policies() (string, error) {
 		if _, err := p.root.Stat(name); err == nil {
 			found = append(found, name)
 		} else if !errors.Is(err, fs.ErrNotExist) {
-			return "", fmt.Errorf("%s: %w", name, reason(err))
+			return "", fmt.Errorf("%s: %w", name, Reason(err))
 		}
 	}
 	switch len(found) {
@@ -244,7 +244,7 @@ func (p *Project) Note(name string) error {
 	defer f.Close()
 	h := sha256.New()
 	if _, err := io.Copy(h, f); err != nil {
-		return reason(err)
+		return Reason(err)
 	}
 	return p.note(name, [sha256.Size]byte(h.Sum(nil)))
 }
@@ -262,7 +262,7 @@ func (p *Project) Peek(name string) ([]byte, error) {
 		data.Grow(int(size) + bytes.MinRead)
 	}
 	if _, err := data.ReadFrom(io.LimitReader(f, tree.MaxSize+1)); err != nil {
-		return nil, reason(err)
+		return nil, Reason(err)
 	}
 	return data.Bytes(), nil
 }
@@ -272,14 +272,14 @@ func (p *Project) Open(name string) (*os.File, int64, error) {
 	// Opening a pipe or a device could wait for ever.
 	info, err := p.root.Stat(name)
 	if err != nil {
-		return nil, 0, reason(err)
+		return nil, 0, Reason(err)
 	}
 	if !info.Mode().IsRegular() {
 		return nil, 0, errors.New("not a regular file")
 	}
 	f, err := p.root.Open(name)
 	if err != nil {
-		return nil, 0, reason(err)
+		return nil, 0, Reason(err)
 	}
 	return f, info.Size(), nil
 }
@@ -296,9 +296,9 @@ func (p *Project) Sources() []Source {
 	return sources
 }
 
-// reason is what is wrong, without the operation and the path that an
+// Reason is what is wrong with a file, without the operation and the path that an
 // fs.PathError adds: the caller names the file in its own way.
-func reason(err error) error {
+func Reason(err error) error {
 	var pe *fs.PathError
 	if !errors.As(err, &pe) {
 		return err

@@ -53,12 +53,12 @@ func FuzzFiles(f *testing.F) {
 			t.Fatalf("not JSON: %s", first)
 		}
 		l = nil
-		docs = spec.Load([]string{"b.json"}, func(name string) ([]byte, error) {
+		docs = spec.Loader{Read: func(name string) ([]byte, error) {
 			if name == "b.json" {
 				return first, nil
 			}
 			return nil, fs.ErrNotExist
-		}, &l)
+		}}.Load(t.Context(), []string{"b.json"}, &l)
 		if l.HasErrors() {
 			t.Fatalf("what is carried has errors: %v\n%s", l, first)
 		}

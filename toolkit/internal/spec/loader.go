@@ -34,12 +34,6 @@ type Loader struct {
 // largest make trees of ten times their size. One alone may be larger.
 const maxInFlight = 32 << 20
 
-// Load reads the definitions with the given names, and what they refer to,
-// through read: a Loader with nothing else said.
-func Load(names []string, read func(name string) ([]byte, error), l *diag.List) []*Document {
-	return Loader{Read: read}.Load(context.Background(), names, l)
-}
-
 // Load reads the definitions with the given names, and what they refer to. Names
 // are relative to the project folder. A file that is not a definition itself is
 // none of its business if a definition refers to it, and an error otherwise.

@@ -1,7 +1,6 @@
 package spec_test
 
 import (
-	"bytes"
 	"fmt"
 	"io/fs"
 	"os"
@@ -11,29 +10,17 @@ import (
 	"testing"
 
 	"github.com/rogpeppe/go-internal/txtar"
-	"github.com/santhosh-tekuri/jsonschema/v6"
 
 	"github.com/microgw/microgw/schema"
 	"github.com/microgw/microgw/toolkit/internal/diag"
+	"github.com/microgw/microgw/toolkit/internal/schematest"
 	"github.com/microgw/microgw/toolkit/internal/spec"
 	"github.com/microgw/microgw/toolkit/internal/tree"
 )
 
-func compiled(t *testing.T) *jsonschema.Schema {
+func compiled(t *testing.T) schematest.Schema {
 	t.Helper()
-	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(schema.Extensions))
-	if err != nil {
-		t.Fatal(err)
-	}
-	c := jsonschema.NewCompiler()
-	if err := c.AddResource("extensions.json", doc); err != nil {
-		t.Fatal(err)
-	}
-	s, err := c.Compile("extensions.json")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return s
+	return schematest.Compile(t, schema.Extensions)
 }
 
 // ofExtensions keeps the errors that are about extensions, and of these the
@@ -56,7 +43,7 @@ func ofExtensions(l diag.List) diag.List {
 
 // agree holds what loading a definition says of its extensions against what the
 // schema says of it. It reports whether both could say something.
-func agree(t *testing.T, s *jsonschema.Schema, name, text string, read func(string) ([]byte, error)) bool {
+func agree(t *testing.T, s schematest.Schema, name, text string, read func(string) ([]byte, error)) bool {
 	t.Helper()
 	var l, syntax diag.List
 	root := tree.Parse(name, []byte(text), &syntax)
@@ -66,18 +53,9 @@ func agree(t *testing.T, s *jsonschema.Schema, name, text string, read func(stri
 	if read == nil {
 		read = func(string) ([]byte, error) { return []byte(text), nil }
 	}
-	spec.Load([]string{name}, read, &l)
+	spec.Loader{Read: read}.Load(t.Context(), []string{name}, &l)
 	l = ofExtensions(l)
-	value, err := jsonschema.UnmarshalJSON(bytes.NewReader(root.AppendJSON(nil)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	switch err := s.Validate(value); {
-	case err != nil && len(l) == 0:
-		t.Errorf("the schema alone refuses:\n%s\n%v", text, err)
-	case err == nil && len(l) > 0:
-		t.Errorf("the schema lets pass:\n%s\n%v", text, l)
-	}
+	s.Agree(t, root, text, l)
 	return true
 }
 

@@ -32,7 +32,7 @@ func TestCarriedDocuments(t *testing.T) {
 		name := strings.TrimSuffix(d.Name(), ".gz")
 		data := read(t, path)
 		var l diag.List
-		docs := spec.Load([]string{name}, func(string) ([]byte, error) { return data, nil }, &l)
+		docs := spec.Loader{Read: func(string) ([]byte, error) { return data, nil }}.Load(t.Context(), []string{name}, &l)
 		if l.HasErrors() || len(docs) != 1 {
 			t.Errorf("%s: %v", path, l)
 			return nil
@@ -81,7 +81,7 @@ components:
     S: {type: object, required: true, nullable: "yes", properties: {a: {maxLength: ten, type: string}}}
 `
 	var l diag.List
-	docs := spec.Load([]string{"a.yaml"}, func(string) ([]byte, error) { return []byte(text), nil }, &l)
+	docs := spec.Loader{Read: func(string) ([]byte, error) { return []byte(text), nil }}.Load(t.Context(), []string{"a.yaml"}, &l)
 	want := `{"components":{"schemas":{"S":{"nullable":true,"properties":{"a":{"type":"string"}},"type":"object"}}},"info":{"title":"A","version":"1.10"},"openapi":"3.0.0","paths":{}}`
 	if got := string(docs[0].JSON); got != want {
 		t.Errorf("got %s\nwant %s", got, want)
@@ -127,7 +127,7 @@ func BenchmarkGitHub(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		var l diag.List
-		spec.Load([]string{"a.json"}, func(string) ([]byte, error) { return data, nil }, &l)
+		spec.Loader{Read: func(string) ([]byte, error) { return data, nil }}.Load(b.Context(), []string{"a.json"}, &l)
 	}
 }
 
@@ -157,7 +157,7 @@ func TestSwagger2(t *testing.T) {
 			`"components":{"schemas":{},"securitySchemes":{"a":{"flows":{"authorizationCode":{"authorizationUrl":"a","scopes":{"r":"r"},"tokenUrl":"t"}},"type":"oauth2"},"b":{"scheme":"basic","type":"http"},"i":{"flows":{"implicit":{"authorizationUrl":"a","scopes":{}}},"type":"oauth2"},"k":{"in":"query","name":"k","type":"apiKey"}}},"paths":{}`},
 	} {
 		var l diag.List
-		docs := spec.Load([]string{"a.yaml"}, func(string) ([]byte, error) { return []byte(head + c.in + "\n"), nil }, &l)
+		docs := spec.Loader{Read: func(string) ([]byte, error) { return []byte(head + c.in + "\n"), nil }}.Load(t.Context(), []string{"a.yaml"}, &l)
 		if l.HasErrors() {
 			t.Errorf("%s: %v", c.in, l)
 			continue

@@ -1,5 +1,6 @@
 // Package toml reads TOML into the same tree as YAML and JSON, so that a message
-// about a conf file has a position as well.
+// about a conf file has a position as well. For files that are values and no more
+// there is Decode.
 //
 // The library's decoder stops at the first thing it dislikes and knows no
 // position afterwards, so this walks the syntax tree instead. Behind a syntax

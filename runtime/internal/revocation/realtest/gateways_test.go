@@ -3,15 +3,11 @@ package realtest
 import (
 	"bytes"
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/x509"
 	"crypto/x509/pkix"
-	"encoding/base64"
 	"encoding/pem"
-	"fmt"
 	"io"
 	"math/big"
 	"net"
@@ -30,16 +26,17 @@ import (
 	"github.com/microgw/microgw/pkg/artifact"
 	"github.com/microgw/microgw/runtime/internal/conf"
 	"github.com/microgw/microgw/runtime/internal/gateway"
+	"github.com/microgw/microgw/runtime/internal/gateway/gatewaytest"
 	"github.com/microgw/microgw/schema/artifactpb"
 )
 
 // The key of the tokens, and of the brokers' certificate.
-var key = sync.OnceValue(func() *ecdsa.PrivateKey {
-	k, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+var signer = sync.OnceValue(func() *gatewaytest.Signer {
+	s, err := gatewaytest.NewSigner()
 	if err != nil {
 		panic(err)
 	}
-	return k
+	return s
 })
 
 var cert = sync.OnceValue(func() *x509.Certificate {
@@ -47,7 +44,7 @@ var cert = sync.OnceValue(func() *x509.Certificate {
 		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "broker"}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour),
 		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, IsCA: true, BasicConstraintsValid: true,
 	}
-	der, err := x509.CreateCertificate(rand.Reader, c, c, key().Public(), key())
+	der, err := x509.CreateCertificate(rand.Reader, c, c, signer().Key.Public(), signer().Key)
 	if err == nil {
 		c, err = x509.ParseCertificate(der)
 	}
@@ -58,7 +55,7 @@ var cert = sync.OnceValue(func() *x509.Certificate {
 })
 
 func writeStore(path string) error {
-	data, err := pkcs12.Modern.Encode(key(), cert(), nil, "changeit")
+	data, err := pkcs12.Modern.Encode(signer().Key, cert(), nil, "changeit")
 	if err != nil {
 		return err
 	}
@@ -66,7 +63,7 @@ func writeStore(path string) error {
 }
 
 func writePair(dir string) error {
-	der, err := x509.MarshalPKCS8PrivateKey(key())
+	der, err := x509.MarshalPKCS8PrivateKey(signer().Key)
 	if err != nil {
 		return err
 	}
@@ -93,42 +90,14 @@ func trust(t *testing.T) []string {
 // token is good for ten minutes.
 func token(t *testing.T, jti string) string {
 	t.Helper()
-	b64 := base64.RawURLEncoding.EncodeToString
 	now := time.Now().Unix()
-	text := b64([]byte(`{"alg":"ES256","kid":"k","typ":"JWT"}`)) + "." + b64(fmt.Appendf(nil, `{"iss":%q,"aud":%q,"sub":"me","iat":%d,"exp":%d,"jti":%q}`,
-		conf.DevelopmentIssuer, conf.DevelopmentAudience, now-1, now+600, jti))
-	sum := sha256.Sum256([]byte(text))
-	r, s, err := ecdsa.Sign(rand.Reader, key(), sum[:])
-	if err != nil {
-		t.Fatal(err)
-	}
-	raw := make([]byte, 64)
-	r.FillBytes(raw[:32])
-	s.FillBytes(raw[32:])
-	return text + "." + b64(raw)
-}
-
-type buffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (b *buffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.Write(p)
-}
-
-func (b *buffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.String()
+	return signer().Sign(t, "JWT", map[string]any{"iss": conf.DevelopmentIssuer, "aud": conf.DevelopmentAudience, "sub": "me", "iat": now - 1, "exp": now + 600, "jti": jti})
 }
 
 type running struct {
 	t    *testing.T
 	at   gateway.Addresses
-	log  *buffer
+	log  *gatewaytest.Log
 	stop func()
 }
 
@@ -136,11 +105,6 @@ type running struct {
 func start(t *testing.T, set ...string) *running {
 	t.Helper()
 	up := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "pet") }))
-	point, err := key().PublicKey.Bytes()
-	if err != nil {
-		t.Fatal(err)
-	}
-	b64 := base64.RawURLEncoding.EncodeToString
 	digest := sha256.Sum256(nil)
 	path := filepath.Join(t.TempDir(), "pets.mgw")
 	if err := artifact.Write(path, &artifactpb.Artifact{
@@ -158,11 +122,11 @@ func start(t *testing.T, set ...string) *running {
 		Clusters: []*artifactpb.Cluster{{Name: "api_1", Environment: artifactpb.Environment_ENVIRONMENT_PRODUCTION, Balance: artifactpb.Balance_BALANCE_SINGLE,
 			Endpoints: []*artifactpb.Endpoint{{Url: up.URL}}}},
 		SecuritySchemes: []*artifactpb.SecurityScheme{{Kind: &artifactpb.SecurityScheme_Oauth2{Oauth2: &artifactpb.OAuth2Scheme{}}}},
-		DevelopmentKey:  fmt.Appendf(nil, `{"kty":"EC","crv":"P-256","kid":"k","alg":"ES256","use":"sig","x":%q,"y":%q}`, b64(point[1:33]), b64(point[33:])),
+		DevelopmentKey:  signer().JWK,
 	}); err != nil {
 		t.Fatal(err)
 	}
-	g := &running{t: t, log: &buffer{}}
+	g := &running{t: t, log: &gatewaytest.Log{}}
 	ctx, cancel := context.WithCancel(context.Background())
 	ready, done := make(chan gateway.Addresses, 1), make(chan error, 1)
 	set = append([]string{"listenerConfig.host=127.0.0.1", "listenerConfig.httpPort=0", "listenerConfig.httpsPort=-1",
