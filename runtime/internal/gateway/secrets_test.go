@@ -30,6 +30,7 @@ import (
 
 	"github.com/microgw/microgw/runtime/internal/conf"
 	"github.com/microgw/microgw/runtime/internal/gateway"
+	"github.com/microgw/microgw/runtime/internal/gateway/gatewaytest"
 	"github.com/microgw/microgw/schema/artifactpb"
 )
 
@@ -510,7 +511,7 @@ func nothingSaysASecret(t *testing.T, first bool) {
 		"b7a.users.alice.password=broker-word-17", "listenerConfig.keyStorePassword=broker-word-17", "listenerConfig.trustStorePassword=broker-word-17", "api_1_prod_endpoint_0=ftp://gw:broker-word-17@h",
 		"api_1_prod_endpoint_0=http://gw:broker%word-17@h", "introspection.clientSecret=${env:broker-word-17", "listenerConfig.httpPort=${env:broker-word-17",
 	} {
-		var stderr buffer
+		var stderr gatewaytest.Log
 		_, err := gateway.Check(gateway.Options{Artifact: file("all.mgw"), Stderr: &stderr, Conf: conf.Options{Dev: true, Set: append(set, wrong)}})
 		if name, _, _ := strings.Cut(wrong, "="); err != nil && regexp.MustCompile(`broker.word-17`).MatchString(err.Error()+stderr.String()) && !strings.Contains(wrong, "${") {
 			t.Errorf("%s: the error says it: %v", name, err)

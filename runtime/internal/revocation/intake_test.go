@@ -30,6 +30,12 @@ func TestIntakeEnds(t *testing.T) {
 		{map[string]any{"expiryTime": ms(time.Hour), "ttl": "10000"}, 10000 * time.Second, 3 * time.Hour},
 		{map[string]any{"expiryTime": ms(time.Hour), "ttl": "10"}, time.Hour, 2 * time.Hour},
 		{map[string]any{"expiryTime": ms(-time.Hour)}, -time.Second, 0},
+		{map[string]any{"expiryTime": ms(-time.Minute)}, 13 * time.Minute, 15 * time.Minute}, // clocks differ
+		{map[string]any{"expiryTime": fmt.Sprint(now.Add(time.Hour).Unix())}, time.Hour, 2 * time.Hour},
+		{map[string]any{"expiryTime": "1e300"}, 100 * 365 * 24 * time.Hour, 1 << 62},
+		{map[string]any{"ttl": "1e300"}, 99 * 365 * 24 * time.Hour, 1 << 62},
+		{map[string]any{"expiryTime": "0", "ttl": "-1"}, 24 * time.Hour, 25 * time.Hour},
+		{map[string]any{"expiryTime": "", "ttl": "NaN"}, 24 * time.Hour, 25 * time.Hour},
 	} {
 		k := &revocation.Intake{Set: revocation.NewSet(10, now), Retention: 24 * time.Hour, Log: slog.New(slog.DiscardHandler)}
 		tt.properties["revokedToken"] = "a"

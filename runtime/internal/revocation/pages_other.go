@@ -2,4 +2,4 @@
 
 package revocation
 
-func hugePages(table) {}
+func hugePages([]bucket) {}

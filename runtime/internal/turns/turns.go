@@ -18,19 +18,21 @@ import (
 	"runtime"
 	"sync"
 	"time"
+
+	"github.com/microgw/microgw/runtime/internal/exchange"
 )
 
 // Turns hands out a number of turns. It is safe for concurrent use.
 type Turns struct {
 	mu    sync.Mutex
-	free  []*Turn          // guarded by mu, as all below
-	lines map[client]*line // with somebody in them, or in order
-	order list.List        // of *line: whose turn is next
+	free  []*Turn              // guarded by mu, as all below
+	lines map[netip.Addr]*line // by network, with somebody in them, or in order
+	order list.List            // of *line: whose turn is next
 }
 
 // New returns as many turns as are given at once; at least one is.
 func New(atOnce int) *Turns {
-	t := &Turns{lines: map[client]*line{}}
+	t := &Turns{lines: map[netip.Addr]*line{}}
 	for range max(1, atOnce) {
 		t.free = append(t.free, &Turn{of: t, way: newWay()})
 	}
@@ -40,23 +42,9 @@ func New(atOnce int) *Turns {
 // AtOnce returns how many turns leave a processor to those who need none.
 func AtOnce() int { return max(1, runtime.GOMAXPROCS(0)-1) }
 
-// A client is who waits in one line: an address, and of IPv6 the network of 64
-// bits, which is the least that anybody is given (RFC 6177, section 2).
-type client netip.Addr
-
-func clientOf(a netip.Addr) client {
-	a = a.Unmap().WithZone("")
-	if a.Is6() {
-		if p, err := a.Prefix(64); err == nil {
-			a = p.Addr()
-		}
-	}
-	return client(a)
-}
-
 // A line is those who wait from one address.
 type line struct {
-	client  client
+	network netip.Addr
 	waiting list.List // of *waiter
 	ordered bool      // in order
 }
@@ -97,7 +85,7 @@ func (t *Turns) wait(from netip.Addr, within time.Duration) *Turn {
 		t.mu.Unlock()
 		return turn
 	}
-	l := t.line(clientOf(from))
+	l := t.line(exchange.Network(from))
 	w := &waiter{turn: make(chan *Turn, 1)}
 	w.at = l.waiting.PushBack(w)
 	t.mu.Unlock()
@@ -122,12 +110,12 @@ func (t *Turns) wait(from netip.Addr, within time.Duration) *Turn {
 	}
 }
 
-// line returns the line of a client, which is in order then. mu must be held.
-func (t *Turns) line(c client) *line {
-	l := t.lines[c]
+// line returns the line of a network, which is in order then. mu must be held.
+func (t *Turns) line(network netip.Addr) *line {
+	l := t.lines[network]
 	if l == nil {
-		l = &line{client: c}
-		t.lines[c] = l
+		l = &line{network: network}
+		t.lines[network] = l
 	}
 	if !l.ordered {
 		l.ordered = true
@@ -148,7 +136,7 @@ func (turn *Turn) End(vain bool) {
 		l.ordered = false
 		first := l.waiting.Front()
 		if first == nil { // they have given up
-			delete(t.lines, l.client)
+			delete(t.lines, l.network)
 			continue
 		}
 		w := l.waiting.Remove(first).(*waiter)
@@ -156,7 +144,7 @@ func (turn *Turn) End(vain bool) {
 			l.ordered = true
 			t.order.PushBack(l)
 		} else {
-			delete(t.lines, l.client)
+			delete(t.lines, l.network)
 		}
 		w.turn <- turn
 		return

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"strings"
 	"sync"
 	"testing"
@@ -54,6 +55,9 @@ func (f *fake) dial(ctx context.Context, t broker.Target) (broker.Subscription, 
 		<-ctx.Done()
 		f.mu.Lock()
 		return nil, ctx.Err()
+	}
+	if t.Host == "away" {
+		return nil, &net.OpError{Op: "dial", Err: errors.New("refused")}
 	}
 	if !f.up[t.String()] {
 		return nil, errors.New("refused")
@@ -152,5 +156,28 @@ func TestSubscriberHangs(t *testing.T) {
 		}
 		cancel()
 		<-done
+	})
+}
+
+// A broker that is not there is asked again and again without delay, so that
+// little is lost when it is back.
+func TestSubscriberAway(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		f := &fake{}
+		f.set(nil)
+		s, err := broker.New(f.options("stomp://away:1", &log))
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(context.Background())
+		done := make(chan struct{})
+		go func() { s.Run(ctx); close(done) }()
+		time.Sleep(5 * time.Minute)
+		cancel()
+		<-done
+		if n := len(f.set(nil)); n < 100 || n > 400 || strings.Count(log.String(), "no subscription") != 1 {
+			t.Errorf("%d attempts in five minutes\n%s", n, log.String())
+		}
 	})
 }

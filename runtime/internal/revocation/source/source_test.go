@@ -1,0 +1,84 @@
+package source_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/microgw/microgw/runtime/internal/revocation/source"
+)
+
+func TestStatus(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := source.New("b")
+		if st := s.State(); st.Connected || st.Error == "" || st.Source != "b" {
+			t.Errorf("%+v", st)
+		}
+		s.Update(func(st *source.State) { st.Snapshot = time.Now() })
+		time.Sleep(time.Second)
+		up := time.Now()
+		s.Up()
+		time.Sleep(time.Second)
+		s.Up() // as before
+		s.Heard()
+		if st := s.State(); !st.Connected || st.Error != "" || !st.Since.Equal(up) || st.Messages != 1 || !st.Last.Equal(time.Now()) || !st.Snapshot.IsZero() {
+			t.Errorf("%+v", st)
+		}
+		if !s.Down(errors.New("gone")) || s.Down(errors.New("still gone")) {
+			t.Error("it was up once")
+		}
+		if st := s.State(); st.Connected || st.Error != "still gone" || !st.Since.Equal(time.Now()) {
+			t.Errorf("%+v", st)
+		}
+		s.SetTried()
+		s.SetTried()
+		<-s.Tried()
+	})
+}
+
+func TestComplaint(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var c source.Complaint
+		a, b := errors.New("a"), errors.New("b")
+		for i, want := range []bool{true, false, true} {
+			if c.Due(a) != want {
+				t.Errorf("%d: %v", i, !want)
+			}
+			time.Sleep(6 * time.Minute)
+		}
+		if !c.Due(b) || !c.Settle() || c.Settle() || !c.Due(b) {
+			t.Error("another one, or the same after it was settled")
+		}
+	})
+}
+
+// Attempts are further and further apart, up to a limit; after one that has lasted
+// it begins anew.
+func TestBackoff(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var b source.Backoff
+		for i, want := range []time.Duration{250, 500, 1000, 2000, 4000, 4000} {
+			b.Begin()
+			began := time.Now()
+			if !b.Pause(context.Background(), 4*time.Second) {
+				t.Fatal("ended")
+			}
+			if took := time.Since(began); took < want*time.Millisecond/2 || took > want*time.Millisecond*3/2 {
+				t.Errorf("%d: %v, want about %v", i, took, want*time.Millisecond)
+			}
+		}
+		b.Begin()
+		time.Sleep(time.Minute)
+		began := time.Now()
+		if b.Pause(context.Background(), 4*time.Second); time.Since(began) > time.Second {
+			t.Error("as if nothing had been")
+		}
+		ctx, cancel := context.WithCancel(context.Background())
+		cancel()
+		if b.Begin(); b.Pause(ctx, time.Hour) {
+			t.Error("it goes on")
+		}
+	})
+}
