@@ -49,6 +49,7 @@ func (a *api) secure(op *spec.Operation, out *artifactpb.Operation) {
 	}
 	alternatives := a.certificates(op, a.alternatives(op))
 	a.bounded(op, alternatives)
+	a.possible(op, alternatives)
 	out.Security = &artifactpb.Security{}
 	tokens, anyToken := true, false
 	for _, alt := range alternatives {
@@ -140,6 +141,27 @@ func (a *api) bounded(op *spec.Operation, alternatives [][]requirement) {
 			at = op.Security.At
 		}
 		a.c.diags.Errorf(at, "it names %d different kinds of credentials: a gateway tries %d at most, beside a client certificate", n, maxSchemes-1)
+	}
+}
+
+// possible warns of what no request can bring: a token and a password have one
+// header field, whatever its name, and a request with two of it is refused.
+func (a *api) possible(op *spec.Operation, alternatives [][]requirement) {
+	for _, alt := range alternatives {
+		if slices.ContainsFunc(alt, func(r requirement) bool { return token(r.scheme.Kind) }) &&
+			slices.ContainsFunc(alt, func(r requirement) bool { return r.scheme.Kind == spec.Basic }) {
+			at := op.At
+			if op.Security != nil {
+				at = op.Security.At
+			}
+			what := "nobody can call it"
+			if len(alternatives) > 1 {
+				what = "nobody can meet that alternative"
+			}
+			a.c.diags.WarnHint(at, "make them alternatives, each an entry of the list of its own",
+				"it asks for a token together with a name and a password: both are sent in the same header, which a request has once, so %s", what)
+			return
+		}
 	}
 }
 
