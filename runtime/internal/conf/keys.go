@@ -290,7 +290,7 @@ var issuerKeys = []key[Issuer]{
 	{"tokenType", nil, "", choiceOf([]string{"", "at+jwt"}, func(i *Issuer) *string { return &i.TokenType }),
 		"`at+jwt`: only tokens are taken that say in `typ` that they are access tokens (RFC 9068). Empty: also `JWT` and none."},
 	{"profile", nil, "", choiceOf([]string{"", ProfileFAPI}, func(i *Issuer) *string { return &i.Profile }),
-		"`fapi`: only tokens signed with PS256 or ES256 are taken, and only those that are bound to the client's certificate (RFC 8705)."},
+		"`fapi`: only tokens signed with PS256 or ES256 are taken, and only those that are bound to the client's certificate (RFC 8705). A certificate alone takes the place of a token nowhere then."},
 	{"leeway", nil, "", durationOf(0, 10*time.Minute, func(i *Issuer) *time.Duration { return &i.Leeway }),
 		"How far this issuer's clock may differ, for `exp` and `nbf`. Absent: `server.timestampSkew`."},
 }

@@ -72,7 +72,7 @@ func (r *Remote) readMetadata(body []byte) (string, error) {
 		return "", fmt.Errorf("jwks_uri: %w", err)
 	}
 	if u.Scheme != "https" && strings.HasPrefix(strings.ToLower(r.opts.Discovery), "https:") {
-		return "", fmt.Errorf("jwks_uri %.200q is not https", u.Redacted())
+		return "", fmt.Errorf("jwks_uri %.200q is not https", shown(u))
 	}
 	return keys, nil
 }
