@@ -15,7 +15,7 @@ import (
 func TestDo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var g flight.Group[string, int]
-		asked := map[string]int{}
+		asked, remembered := map[string]int{}, map[string]int{}
 		var mu sync.Mutex
 		no := errors.New("no")
 		ask := func(key string) (int, error) {
@@ -29,7 +29,7 @@ func TestDo(t *testing.T) {
 					return n, no
 				}
 				return n, nil
-			})
+			}, func(n int) { remembered[key] += n })
 		}
 		for turn := range 3 {
 			var wg sync.WaitGroup
@@ -45,6 +45,58 @@ func TestDo(t *testing.T) {
 			}
 			wg.Wait()
 		}
+		if remembered["yes"] != 1+2+3 || remembered["no"] != 0 {
+			t.Errorf("remembered %v", remembered)
+		}
+	})
+}
+
+// What is forgotten while it is on its way is asked anew, and not remembered.
+func TestForget(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var g flight.Group[int, string]
+		memory := "nothing"
+		ask := func(key int, says string) string {
+			s, err := g.Do(key, func() (string, error) { time.Sleep(time.Second); return says, nil }, func(s string) { memory = s })
+			if err != nil {
+				t.Error(err)
+			}
+			return s
+		}
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			if got := ask(1, "old"); got != "old" {
+				t.Error(got)
+			}
+		})
+		synctest.Wait()
+		g.Forget(func(key int) bool { return key == 2 }, func() { memory = "2 forgotten" })
+		wg.Go(func() {
+			if got := ask(1, "unasked"); got != "old" {
+				t.Error(got)
+			}
+		})
+		synctest.Wait()
+		g.Forget(func(key int) bool { return key == 1 }, func() { memory = "1 forgotten" })
+		time.Sleep(time.Second / 2)
+		wg.Go(func() {
+			if got := ask(1, "new"); got != "new" {
+				t.Error(got)
+			}
+		})
+		time.Sleep(3 * time.Second / 4)
+		synctest.Wait()
+		expect := func(want string) {
+			t.Helper()
+			g.Forget(func(int) bool { return false }, func() {
+				if memory != want {
+					t.Errorf("%q is remembered, want %q", memory, want)
+				}
+			})
+		}
+		expect("1 forgotten")
+		wg.Wait()
+		expect("new")
 	})
 }
 
@@ -61,14 +113,16 @@ func TestPanic(t *testing.T) {
 			_, _ = g.Do(1, func() (string, error) {
 				time.Sleep(time.Second)
 				panic("a bug")
-			})
+			}, nothing)
 		}()
 		synctest.Wait()
-		if s, err := g.Do(1, func() (string, error) { return "asked again", nil }); err == nil {
+		if s, err := g.Do(1, func() (string, error) { return "asked again", nil }, nothing); err == nil {
 			t.Errorf("%q, no error", s)
 		}
-		if s, err := g.Do(1, func() (string, error) { return "good", nil }); s != "good" || err != nil {
+		if s, err := g.Do(1, func() (string, error) { return "good", nil }, nothing); s != "good" || err != nil {
 			t.Errorf("%q, %v", s, err)
 		}
 	})
 }
+
+func nothing(string) {}

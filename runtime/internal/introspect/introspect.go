@@ -40,6 +40,7 @@ import (
 
 	"github.com/microgw/microgw/runtime/internal/exchange"
 	"github.com/microgw/microgw/runtime/internal/fault"
+	"github.com/microgw/microgw/runtime/internal/flight"
 	"github.com/microgw/microgw/runtime/internal/keys/confirm"
 )
 
@@ -121,18 +122,15 @@ type Introspector struct {
 	good    *cache    // nil if nothing is remembered
 	bad     *cache
 
-	mu      sync.Mutex
-	flights map[key]*flight // guarded by mu
+	flights flight.Group[asked, *answer]
 }
 
 type key [sha256.Size]byte
 
-// A flight is a question under way.
-type flight struct {
-	token  string
-	done   chan struct{} // closed when the rest is set
-	answer *answer
-	err    error
+// asked is what a question under way is about.
+type asked struct {
+	key   key
+	token string
 }
 
 func newIntrospector(o Options, transport http.RoundTripper) *Introspector {
@@ -143,9 +141,8 @@ func newIntrospector(o Options, transport http.RoundTripper) *Introspector {
 	setDefault(&o.Entries, defaultEntries)
 	in := &Introspector{
 		o: o, log: o.Logger, now: o.Now, transport: transport,
-		gate:    newGate(o.Concurrent),
-		seed:    make([]byte, 32),
-		flights: map[key]*flight{},
+		gate: newGate(o.Concurrent),
+		seed: make([]byte, 32),
 	}
 	if in.log == nil {
 		in.log = slog.New(slog.DiscardHandler)
@@ -278,51 +275,32 @@ func (in *Introspector) remember(k key, q *question, a *answer, now int64) {
 	in.good.put(k, token, a, now, until)
 }
 
-// wait asks, or waits for the answer that somebody else has asked for.
+// wait asks, or waits for the answer that somebody else has asked for, which takes
+// no longer than Options.Timeout.
 func (in *Introspector) wait(k key, q question, client netip.Addr, now int64) (*answer, error) {
-	in.mu.Lock()
-	f := in.flights[k]
-	if f != nil {
-		in.mu.Unlock()
-		<-f.done // which takes no longer than Options.Timeout
-		return f.answer, f.err
-	}
-	// It may have landed since the answer was looked for.
-	if a := in.remembered(k, now); a != nil {
-		in.mu.Unlock()
-		return a, nil
-	}
-	f = &flight{token: q.token, done: make(chan struct{}), err: errors.New("asking ended in a panic")}
-	in.flights[k] = f
-	in.mu.Unlock()
-	defer func() {
-		in.mu.Lock()
-		if in.flights[k] == f { // and not forgotten meanwhile
-			delete(in.flights, k)
-			if f.err == nil {
-				in.remember(k, &q, f.answer, now)
-			}
+	old := false
+	return in.flights.Do(asked{k, q.token}, func() (*answer, error) {
+		// It may have landed since the answer was looked for.
+		if a := in.remembered(k, now); a != nil {
+			old = true
+			return a, nil
 		}
-		in.mu.Unlock()
-		close(f.done)
-	}()
-	f.answer, f.err = in.askOne(q, client)
-	return f.answer, f.err
+		return in.askOne(q, client)
+	}, func(a *answer) {
+		if !old {
+			in.remember(k, &q, a, now)
+		}
+	})
 }
 
 // Forget has the server asked anew about a token that may have been revoked just
 // now. An answer that is on its way is for those who wait for it already.
 func (in *Introspector) Forget(token string) {
-	in.mu.Lock()
-	defer in.mu.Unlock()
-	for k, f := range in.flights {
-		if f.token == token {
-			delete(in.flights, k)
+	in.flights.Forget(func(a asked) bool { return a.token == token }, func() {
+		if in.good != nil {
+			in.good.forget(in.key(&question{token: token}))
 		}
-	}
-	if in.good != nil {
-		in.good.forget(in.key(&question{token: token}))
-	}
+	})
 }
 
 var (

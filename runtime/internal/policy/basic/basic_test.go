@@ -45,7 +45,11 @@ func TestHashes(t *testing.T) {
 			if !h.Matches([]byte("password")) {
 				t.Error("does not match its password")
 			}
-			for _, wrong := range []string{"", "Password", "password ", "passwor", s} {
+			wrongs := []string{"Password", "", "password ", "passwor", s}
+			if h.Slow() {
+				wrongs = wrongs[:1]
+			}
+			for _, wrong := range wrongs {
 				if h.Matches([]byte(wrong)) {
 					t.Errorf("matches %q", wrong)
 				}

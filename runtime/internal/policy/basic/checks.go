@@ -88,12 +88,8 @@ func (c *Checks) Do(from netip.Addr, name, password []byte, check func(context.C
 			return nil, errBusy
 		}
 		defer func() { turn.End(errors.Is(err, ErrRefused)) }()
-		who, err = check(ctx)
-		if err == nil {
-			c.remember(p, who)
-		}
-		return who, err
-	})
+		return check(ctx)
+	}, func(who *exchange.Principal) { c.remember(p, who) })
 }
 
 func (c *Checks) pair(name, password []byte) (p pair) {
