@@ -240,8 +240,8 @@ func TestAPIKeysOfAnIssuer(t *testing.T) {
 	}
 }
 
-// Several issuers, each with its own key, audience and rules, as WSO2 3.2 writes
-// them; none of them can sign for another.
+// Several issuers, each with its own key, audience and rules; none of them can sign
+// for another.
 func TestAPIKeysOfIssuers(t *testing.T) {
 	one, two := newSigner(t), newSigner(t)
 	path := filepath.Join(t.TempDir(), "keys.mgw")
