@@ -32,12 +32,15 @@ type revocations struct {
 
 // learnt is one way in which revoked tokens are learnt of.
 type learnt struct {
+	follower
 	kind string // realtime or persistent
-	from interface {
-		Run(context.Context)
-		Tried() <-chan struct{}
-		State() source.State
-	}
+}
+
+type follower interface {
+	Run(context.Context)
+	Tried() <-chan struct{}
+	Stepped() time.Time
+	State() source.State
 }
 
 // newRevocations reads the conf; nobody is connected to. It returns nil if tokens
@@ -59,7 +62,7 @@ func newRevocations(c *conf.Config, roots *x509.CertPool, log *slog.Logger) (*re
 			const key = "tokenRevocationConfig.realtime.jmsConnectionProviderUrl"
 			return nil, fmt.Errorf("%s: %s: %w", c.Source(key), key, err)
 		}
-		k.sources = append(k.sources, learnt{"realtime", b})
+		k.sources = append(k.sources, learnt{b, "realtime"})
 	}
 	if p := &r.Persistent; p.Enabled && p.Type == "etcd" {
 		e, err := etcd.New(etcd.Options{
@@ -69,12 +72,12 @@ func newRevocations(c *conf.Config, roots *x509.CertPool, log *slog.Logger) (*re
 			const key = "tokenRevocationConfig.persistent.hostname"
 			return nil, fmt.Errorf("%s: %s: %w", c.Source(key), key, err)
 		}
-		k.sources = append(k.sources, learnt{"persistent", e})
+		k.sources = append(k.sources, learnt{e, "persistent"})
 	}
 	if p := &r.Persistent; p.Enabled && p.Type == "default" {
-		k.sources = append(k.sources, learnt{"persistent", eventhub.New(eventhub.Options{
+		k.sources = append(k.sources, learnt{eventhub.New(eventhub.Options{
 			URL: p.EndpointURL, Username: p.Username, Password: p.Password.Reveal(), TLS: trust, Retention: r.Realtime.Retention, Revoke: k.intake.Revoke, Log: log,
-		})})
+		}), "persistent"})
 	}
 	return k, nil
 }
@@ -91,30 +94,13 @@ func (k *revocations) set() *revocation.Set {
 func (k *revocations) run(ctx context.Context) {
 	var wg sync.WaitGroup
 	for _, s := range k.sources {
-		wg.Go(func() { s.from.Run(ctx) })
+		wg.Go(func() { s.Run(ctx) })
 	}
 	wg.Wait()
 }
 
-// firstTry bounds how long the start waits for brokers and stores.
-const firstTry = 3 * time.Second
-
-// await waits until what is revoked is known or cannot be learnt just now: a
-// gateway that has just been started should not let in whom the one before it
-// kept out.
-func (k *revocations) await(ctx context.Context) {
-	t := time.NewTimer(firstTry)
-	defer t.Stop()
-	for _, s := range k.sources {
-		select {
-		case <-s.from.Tried():
-		case <-t.C:
-			return
-		case <-ctx.Done():
-			return
-		}
-	}
-}
+// await waits until what is revoked is known or cannot be learnt just now.
+func (k *revocations) await(ctx context.Context) { source.Await(ctx, k.sources) }
 
 // sweep is for the watchdog: what has ended makes room, a part at a time.
 func (k *revocations) sweep() { k.intake.Set.SweepSome(time.Now()) }
@@ -126,7 +112,7 @@ func (k *revocations) state() *admin.Revocations {
 	}
 	r := &admin.Revocations{Entries: k.intake.Set.Len(), Lost: k.intake.Set.Lost()}
 	for _, o := range k.sources {
-		s := o.from.State()
+		s := o.State()
 		r.Sources = append(r.Sources, admin.RevocationSource{
 			Kind: o.kind, Source: s.Source, Connected: s.Connected, Since: s.Since.UTC(), Error: s.Error, Messages: s.Messages, LastMessageAge: age(s.Last),
 			SnapshotAge: age(s.Snapshot),

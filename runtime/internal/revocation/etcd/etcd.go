@@ -272,6 +272,7 @@ func (s *Source) readAll(ctx context.Context) (all []*watched, n int, err error)
 	spans := s.spans()
 	for i, sp := range spans {
 		at, err := s.c.list(ctx, sp, revision, func(page []keyValue) error {
+			s.Step()
 			var ends []time.Time
 			if time.Since(began) < patient {
 				quick, cancel := context.WithTimeout(ctx, patient)

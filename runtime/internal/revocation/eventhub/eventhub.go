@@ -112,6 +112,7 @@ func (s *Source) ask(ctx context.Context) (n int, err error) {
 		return 0, fmt.Errorf("%s: the answer is not a list", s.url)
 	}
 	for d.More() {
+		s.Step()
 		var e struct {
 			Signature  string      `json:"jwt_signature"`
 			Signature2 string      `json:"jwtSignature"`

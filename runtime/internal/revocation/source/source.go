@@ -18,6 +18,12 @@ const (
 	repeatLog  = 10 * time.Minute // of what goes on failing in the same way
 )
 
+// Times that Await waits: for the next step, and for all of them.
+const (
+	AwaitStep = 3 * time.Second
+	AwaitAll  = time.Minute
+)
+
 // State is for those who look after the gateway.
 type State struct {
 	Source    string // whom, and where
@@ -36,8 +42,9 @@ type Status struct {
 	tried chan struct{}
 	once  sync.Once
 
-	mu    sync.Mutex
-	state State // guarded by mu
+	mu      sync.Mutex
+	state   State     // guarded by mu
+	stepped time.Time // guarded by mu
 }
 
 // New returns the status of a source that nothing is known from yet.
@@ -55,6 +62,20 @@ func (s *Status) State() State {
 // Tried is closed when the source has been asked, or could not be, for the first
 // time.
 func (s *Status) Tried() <-chan struct{} { return s.tried }
+
+// Step says that the source is being read, though not to its end yet.
+func (s *Status) Step() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.stepped = time.Now()
+}
+
+// Stepped is when Step was called last.
+func (s *Status) Stepped() time.Time {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.stepped
+}
 
 // SetTried closes Tried.
 func (s *Status) SetTried() { s.once.Do(func() { close(s.tried) }) }
@@ -89,6 +110,35 @@ func (s *Status) Down(err error) (was bool) {
 
 // Heard counts a message.
 func (s *Status) Heard() { s.Update(func(st *State) { st.Messages++; st.Last = time.Now() }) }
+
+// Await waits until all have been asked or could not be: who has just been started
+// should not let in whom the one before it kept out. It does not wait for long if
+// nothing comes, nor much longer if it goes on and on.
+func Await[S interface {
+	Tried() <-chan struct{}
+	Stepped() time.Time
+}](ctx context.Context, all []S) {
+	began := time.Now()
+	for _, s := range all {
+		for waiting := true; waiting; {
+			last := began
+			if t := s.Stepped(); t.After(last) {
+				last = t
+			}
+			left := min(AwaitStep-time.Since(last), AwaitAll-time.Since(began))
+			t := time.NewTimer(left)
+			select {
+			case <-s.Tried():
+				waiting = false
+			case <-t.C:
+				waiting = s.Stepped().After(last) && time.Since(began) < AwaitAll
+			case <-ctx.Done():
+				waiting = false
+			}
+			t.Stop()
+		}
+	}
+}
 
 // A Complaint is what was logged last of failures: each is logged when it is new,
 // and again when it has gone on for a while.

@@ -82,3 +82,46 @@ func TestBackoff(t *testing.T) {
 		}
 	})
 }
+
+// A start waits for what is being read, a little for who does not answer, and for
+// nothing without an end.
+func TestAwait(t *testing.T) {
+	for name, tt := range map[string]struct {
+		steps, until time.Duration // apart, and until the end; 0: none
+		ends         bool
+		want         time.Duration
+	}{
+		"at once":     {0, 0, true, 0},
+		"nobody":      {0, 0, false, source.AwaitStep},
+		"a long list": {2 * time.Second, 21 * time.Second, true, 21 * time.Second},
+		"it stops":    {2 * time.Second, 20 * time.Second, false, 20*time.Second + source.AwaitStep},
+		"too slow":    {4 * time.Second, 40 * time.Second, true, source.AwaitStep},
+		"no end":      {time.Second, time.Hour, true, source.AwaitAll},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				ready, s := source.New("a"), source.New("b")
+				ready.SetTried()
+				began := time.Now()
+				go func() {
+					for tt.steps > 0 && time.Since(began)+tt.steps <= tt.until {
+						time.Sleep(tt.steps)
+						s.Step()
+					}
+					time.Sleep(tt.until - time.Since(began))
+					if tt.ends {
+						s.SetTried()
+					}
+				}()
+				source.Await(context.Background(), []*source.Status{ready, s, ready})
+				if took := time.Since(began); took != tt.want {
+					t.Errorf("%v, want %v", took, tt.want)
+				}
+				ctx, cancel := context.WithCancel(context.Background())
+				cancel()
+				source.Await(ctx, []*source.Status{source.New("c")})
+				time.Sleep(2 * time.Hour) // until the other goroutine has ended
+			})
+		})
+	}
+}
