@@ -25,7 +25,12 @@ const (
 	callTimeout = 10 * time.Second
 	maxSilence  = 25 * time.Minute // of a watch
 	maxAnswer   = 64 << 20
-	pageSize    = 1000
+	// Keys of a page: so few at first that they fit into an answer however long they
+	// are, then as many as make a page of pageBytes. For each page etcd goes through
+	// all keys that are left, to count them.
+	firstPage = 1000
+	maxPage   = 20_000
+	pageBytes = 4 << 20
 )
 
 // versions of the API's path: etcd from 3.4 on, 3.3, 3.2.
@@ -234,8 +239,9 @@ func b64(s string) string { return base64.StdEncoding.EncodeToString([]byte(s)) 
 // list calls each for the keys of s at a revision, 0 for the latest, and returns
 // which that is.
 func (c *client) list(ctx context.Context, s span, revision int64, each func([]keyValue) error) (int64, error) {
+	limit := firstPage
 	for first := s.first; ; {
-		in := map[string]any{"key": b64(first), "range_end": b64(s.end), "limit": pageSize, "keys_only": true}
+		in := map[string]any{"key": b64(first), "range_end": b64(s.end), "limit": limit, "keys_only": true}
 		if revision > 0 {
 			in["revision"] = revision
 		}
@@ -264,6 +270,11 @@ func (c *client) list(ctx context.Context, s span, revision int64, each func([]k
 			return 0, errors.New("etcd: pages that do not go on")
 		}
 		first = next
+		size := 0
+		for _, kv := range out.KVs {
+			size += len(kv.Key)
+		}
+		limit = min(max(pageBytes/(size/len(out.KVs)+1), firstPage), maxPage)
 	}
 }
 
