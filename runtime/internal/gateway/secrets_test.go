@@ -383,7 +383,7 @@ func nothingSaysASecret(t *testing.T, first bool) {
 		set = append(set, "jwtTokenConfig.discovery=true", "accessLog.format=json",
 			"introspection.url="+introspection.URL, "introspection.clientId=gw", "introspection.audience=gw", "introspection.clientSecret="+k.add("the gateway's secret", "client-word-12"), "introspection.failedJWT=true",
 			"userStore.http.urls="+users.URL, "userStore.http.username=gw", "userStore.http.password="+k.add("the gateway's password", "service-word-13"),
-			revocations+"realtime.jmsConnectionProviderUrl=stomp://"+stompLiar(t, revoked, `{"revokedToken":"`+revoked+`"}`, "\xff"+revoked, "x="+revoked, "{"+revoked), revocations+"realtime.jmsConnectionUsername=gw",
+			revocations+"realtime.jmsConnectionProviderUrl=stomp://"+stompLiar(t, revoked, `{"revokedToken":"`+revoked+`"}`, "\xff"+revoked, "x="+revoked, "{"+revoked, "<map><"+revoked+"></map>", "<"+good+"></x>"), revocations+"realtime.jmsConnectionUsername=gw",
 			revocations+"realtime.jmsConnectionPassword="+k.add("the broker's password", "broker-word-14"), revocations+"persistent.hostname="+etcd.URL)
 	} else {
 		set = append(set, "jwtTokenConfig.publicKeyFile="+s.pem(t), "log.format=json",

@@ -27,7 +27,8 @@ func xmlMap(body []byte) (map[string]any, error) {
 			break
 		}
 		if err != nil {
-			return nil, fmt.Errorf("XML: %w", err)
+			// Its own words hold names out of the message, which may be anything.
+			return nil, fmt.Errorf("XML: not well-formed at byte %d", d.InputOffset())
 		}
 		switch t := t.(type) {
 		case xml.StartElement:
