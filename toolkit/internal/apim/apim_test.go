@@ -118,7 +118,7 @@ func TestSecurity(t *testing.T) {
 		`["something_new"]`:                      `{}`,
 		`"oauth2,mutualssl,mutualssl_mandatory"`: `{"x-wso2-application-security":{"optional":true,"security-types":["oauth2"]},"x-wso2-mutual-ssl":"mandatory"}`,
 		`"oauth2,mutualssl,mutualssl_mandatory,oauth_basic_auth_api_key_mandatory"`: `{"x-wso2-application-security":{"security-types":["oauth2"]},"x-wso2-mutual-ssl":"mandatory"}`,
-		`"oauth2,mutualssl,oauth_basic_auth_api_key_mandatory"`:                     `{"x-wso2-application-security":{"security-types":["oauth2"]},"x-wso2-mutual-ssl":"optional"}`,
+		`"oauth2,mutualssl,oauth_basic_auth_api_key_mandatory"`:                     `{"x-wso2-application-security":{"optional":false,"security-types":["oauth2"]},"x-wso2-mutual-ssl":"optional"}`,
 	} {
 		f, err := archived(`{"name": "A", "version": "1", "context": "/a", "apiSecurity": `+in+`}`, `{"openapi": "3.0.0"}`)
 		if err != nil {

@@ -122,8 +122,13 @@ func (a *API) security(def *tree.Node, m maker) {
 	if len(types) > 0 {
 		x.Set("security-types", m.list(types))
 	}
-	if mandatory && !has("oauth_basic_auth_api_key_mandatory") {
+	// Of two that are not mandatory either will do, which is what "optional" says
+	// by itself.
+	switch rest := has("oauth_basic_auth_api_key_mandatory"); {
+	case mandatory && !rest:
 		x.Set("optional", m.bool(true))
+	case has("mutualssl") && !mandatory && rest:
+		x.Set("optional", m.bool(false))
 	}
 	if len(x.Keys) > 0 {
 		def.Set("x-wso2-application-security", x)

@@ -372,10 +372,11 @@ func (a *api) optional(s *spec.ApplicationSecurity) {
 }
 
 // certificateSuffices reports whether a client certificate stands in for a
-// token: the operation's word, or else the API's, where mutual TLS is mandatory.
+// token: the operation's word, or else the API's; if neither says, where mutual
+// TLS is optional.
 func (a *api) certificateSuffices(op *spec.Operation) bool {
 	m := a.doc.Extensions.MutualSSL
-	if m == nil || m.Value != "mandatory" {
+	if m == nil {
 		return false
 	}
 	for _, s := range []*spec.ApplicationSecurity{op.Extensions.Application, a.doc.Extensions.Application} {
@@ -383,7 +384,7 @@ func (a *api) certificateSuffices(op *spec.Operation) bool {
 			return s.Optional.Value
 		}
 	}
-	return false
+	return m.Value == "optional"
 }
 
 // basePath decides where the API is mounted.
@@ -538,7 +539,7 @@ func (a *api) operation(op *spec.Operation) {
 	}()
 	a.route(op, out)
 	a.secure(op, out)
-	if !out.Security.GetDisabled() && a.certificateSuffices(op) {
+	if m := a.doc.Extensions.MutualSSL; !out.Security.GetDisabled() && m != nil && m.Value == "mandatory" && a.certificateSuffices(op) {
 		out.Security.Optional = true
 	}
 	out.ThrottlePolicy = a.tier(op)

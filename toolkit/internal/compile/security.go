@@ -165,28 +165,33 @@ func (a *api) possible(op *spec.Operation, alternatives [][]requirement) {
 	}
 }
 
-// certificates adds what a mandatory x-wso2-mutual-ssl asks for: a client
-// certificate beside everything else, or, if the application's own security is
-// optional, in its place. An optional one adds nothing: callers may show a
-// certificate, and prove themselves as before (WSO2 3.1: both must pass, and
-// without a certificate the first half does).
+// certificates adds what x-wso2-mutual-ssl asks for. A mandatory one is a client
+// certificate beside everything else, or in its place where
+// x-wso2-application-security says that the rest is optional. An optional one is
+// an alternative: who shows a trusted certificate needs no token, others do. WSO2's
+// articles have it so; 3.1 asked for the token in any case, and does so here where
+// the rest is not optional (optional: false), as API Manager writes it.
 func (a *api) certificates(op *spec.Operation, alternatives [][]requirement) [][]requirement {
 	m := a.doc.Extensions.MutualSSL
-	if m == nil || m.Value != "mandatory" {
+	if m == nil {
 		return alternatives
 	}
 	certificate := requirement{scheme: spec.SecurityScheme{Kind: spec.MutualTLS}}
-	optional := a.doc.Extensions.Application
-	if own := op.Extensions.Application; own != nil && own.Optional != nil {
-		optional = own
+	named := func(alt []requirement) bool {
+		return slices.ContainsFunc(alt, func(r requirement) bool { return r.scheme.Kind == spec.MutualTLS })
 	}
-	if optional != nil && optional.Optional != nil && optional.Optional.Value {
+	switch suffices := a.certificateSuffices(op); {
+	case m.Value == "mandatory" && suffices:
 		return [][]requirement{{certificate}}
-	}
-	for i, alt := range alternatives {
-		if !slices.ContainsFunc(alt, func(r requirement) bool { return r.scheme.Kind == spec.MutualTLS }) {
-			alternatives[i] = append(slices.Clone(alt), certificate)
+	case m.Value == "mandatory":
+		for i, alt := range alternatives {
+			if !named(alt) {
+				alternatives[i] = append(slices.Clone(alt), certificate)
+			}
 		}
+	case suffices && !slices.ContainsFunc(alternatives, named):
+		// A security list that speaks of certificates itself has the last word.
+		return append(slices.Clone(alternatives), []requirement{certificate})
 	}
 	return alternatives
 }

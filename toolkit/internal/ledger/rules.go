@@ -154,7 +154,7 @@ var acting = func() map[string]rule {
 		"Root x-wso2-cors":        cors,
 		"Root x-wso2-auth-header": func(*context) verdict { return enforced("credentials are read from this header") },
 		"Root x-wso2-mutual-ssl": func(x *context) verdict {
-			why := "callers may show a client certificate, which takes the place of nothing"
+			why := "callers may show a client certificate, which takes the place of the rest unless x-wso2-application-security.optional is false"
 			if strings.EqualFold(strings.TrimSpace(x.value.Text), "mandatory") {
 				why = "callers need a client certificate"
 			}
@@ -438,7 +438,7 @@ func (d *document) security(list *tree.Node, op *operation) verdict {
 	}
 	var have [][]string
 	for _, alt := range op.pb.GetSecurity().GetAlternatives() {
-		if ok, names := d.checkable(alt); ok {
+		if ok, names := d.checkable(alt); ok && len(names) > 0 {
 			have = append(have, names)
 		}
 	}
@@ -830,7 +830,7 @@ func optional(x *context) verdict {
 			return documented(everyOther)
 		}
 		return documented("it names no security-types")
-	case mutual == nil || !strings.EqualFold(strings.TrimSpace(mutual.Text), "mandatory"):
+	case mutual == nil:
 		return documented("without mutual TLS nothing stands in for the rest")
 	}
 	for _, op := range x.ops {
