@@ -116,10 +116,11 @@ type Store struct {
 	Password Secret
 }
 
-// TLS is what is negotiated on the HTTPS port, in crypto/tls's terms. TLS 1.3 is
-// always offered, and has no cipher suites to choose.
+// TLS is what is negotiated on the HTTPS port, in crypto/tls's terms. TLS 1.3 has
+// no cipher suites to choose.
 type TLS struct {
 	MinVersion uint16
+	MaxVersion uint16
 	Ciphers    []uint16 // for TLS 1.2; nil: crypto/tls's choice
 }
 
@@ -284,7 +285,7 @@ func Default() *Config {
 			HTTPPort:             9090,
 			HTTPSPort:            9095,
 			TokenPort:            9096,
-			TLS:                  TLS{MinVersion: tls.VersionTLS12},
+			TLS:                  TLS{MinVersion: tls.VersionTLS12, MaxVersion: tls.VersionTLS13},
 			KeepAlive:            "AUTO",
 			MaxPipelinedRequests: 10,
 			MaxURILength:         4096,

@@ -50,15 +50,15 @@ var ownKeys = []key[Config]{
 	{"listenerConfig.tokenListenerPort", nil, "3.0", portOf(func(c *Config) *int { return &c.Listener.TokenPort }),
 		"Port with TLS for the key manager's `/token`, `/revoke`, `/authorize` and `/userinfo`, if a key manager is configured. `-1`: none; the HTTPS port has them as well. `0`: one that is free."},
 	{"listenerConfig.keyStorePath", []string{"listenerConfig.keyStore.path"}, "3.1", fileOf(func(c *Config) *string { return &c.Listener.KeyStore.Path }),
-		"PKCS#12 file with the key and certificate of the HTTPS port. Without it and `certificateFile` a self-signed certificate is made in memory."},
+		"PKCS#12 file with the key and certificate of the HTTPS port, read again within seconds of a change. Without it and `certificateFile` a self-signed certificate is made in memory."},
 	{"listenerConfig.keyStorePassword", []string{"listenerConfig.keyStore.password"}, "3.1", secretOf(func(c *Config) *Secret { return &c.Listener.KeyStore.Password }),
 		"Its password."},
 	{"listenerConfig.certificateFile", nil, "", fileOf(func(c *Config) *string { return &c.Listener.CertificateFile }),
-		"PEM file with the certificate chain of the HTTPS port, instead of a key store."},
+		"PEM file with the certificate chain of the HTTPS port, instead of a key store; read again within seconds of a change."},
 	{"listenerConfig.privateKeyFile", nil, "", fileOf(func(c *Config) *string { return &c.Listener.PrivateKeyFile }),
 		"PEM file with the private key of `certificateFile`."},
 	{"listenerConfig.trustStorePath", []string{"listenerConfig.trustStore.path"}, "3.1", fileOf(func(c *Config) *string { return &c.Listener.TrustStore.Path }),
-		"PKCS#12 file with the certificates that `jwtTokenConfig.certificateAlias` names, and with authorities that upstreams may have their certificate from."},
+		"PKCS#12 file with the certificates that `jwtTokenConfig.certificateAlias` names, and with authorities that upstreams may have their certificate from. As to clients (`mutualSSLConfig`) it is read again within seconds of a change."},
 	{"listenerConfig.trustStorePassword", []string{"listenerConfig.trustStore.password"}, "3.1", secretOf(func(c *Config) *Secret { return &c.Listener.TrustStore.Password }),
 		"Its password."},
 	{"listenerConfig.keepAlive", nil, "3.1", choiceOf([]string{"AUTO", "ALWAYS", "NEVER"}, func(c *Config) *string { return &c.Listener.KeepAlive }),
@@ -88,14 +88,14 @@ var ownKeys = []key[Config]{
 	{"mutualSSLConfig.protocolName", nil, "3.0", protocolName(),
 		"`TLS`; nothing else exists."},
 	{"mutualSSLConfig.protocolVersions", nil, "3.0", tlsVersions(),
-		"TLS versions of the HTTPS port: `TLSv1.2`, `TLSv1.3`. The lowest counts; TLS 1.3 is always offered. Older ones are left out, and refused if they are all there is."},
+		"TLS versions of the HTTPS port: `TLSv1.2`, `TLSv1.3`. One that is not named is not offered. Older ones are left out, and refused if they are all there is; TLS 1.3 is offered in place of them."},
 	{"mutualSSLConfig.ciphers", nil, "3.0", tlsCiphers(),
 		"Cipher suites for TLS 1.2, by the names of Java or IANA. Weak ones are left out, and refused if they are all there is."},
 
 	{"mutualSSLConfig.sslVerifyClient", nil, "3.0", choiceOf([]string{"", "optional", "require"}, func(c *Config) *string { return &c.Mutual.Verify }),
-		"Whether clients of the HTTPS port are asked for a certificate: no (empty), `optional`, or `require`, which ends the connection of those who have none. A trusted one takes the place of the token for APIs that say nothing of certificates themselves (`x-wso2-mutual-ssl`, a scheme of type `mutualTLS`). See [mutual TLS](authentication/mutual-tls.md)."},
+		"Whether clients of the HTTPS port are asked for a certificate: no (empty), `optional`, or `require`, which ends the connection of those who have none. A trusted one takes the place of the token for APIs that say nothing else of certificates (`x-wso2-mutual-ssl`, a scheme of type `mutualTLS`). See [mutual TLS](authentication/mutual-tls.md)."},
 	{"mutualSSLConfig.authoritiesFile", nil, "", fileOf(func(c *Config) *string { return &c.Mutual.AuthoritiesFile }),
-		"PEM file with the authorities that clients' certificates may be from. Absent: those of `listenerConfig.trustStorePath`; never those of the system."},
+		"PEM file with the authorities that clients' certificates may be from, read again within seconds of a change. Absent: those of `listenerConfig.trustStorePath`; never those of the system."},
 	{"mutualSSLConfig.crlFile", nil, "", fileOf(func(c *Config) *string { return &c.Mutual.CRLFile }),
 		"File with the authorities' lists of revoked certificates (PEM or DER), read again within seconds of a change."},
 	{"mutualSSLConfig.upstreamHeader", nil, "", stringOf(func(c *Config) *string { return &c.Mutual.UpstreamHeader }, isOptionalField),
@@ -617,7 +617,7 @@ func tlsVersions() codec[Config] {
 			if bad != "" {
 				return bad
 			}
-			var least uint16
+			var least, most uint16
 			var old []string
 		names:
 			for _, s := range all {
@@ -625,10 +625,13 @@ func tlsVersions() codec[Config] {
 					if !strings.EqualFold(s, known.name) {
 						continue
 					}
-					if known.id == 0 {
+					switch {
+					case known.id == 0:
 						old = append(old, known.name)
-					} else if least == 0 || known.id < least {
-						least = known.id
+					case least == 0:
+						least, most = known.id, known.id
+					default:
+						least, most = min(least, known.id), max(most, known.id)
 					}
 					continue names
 				}
@@ -642,14 +645,17 @@ func tlsVersions() codec[Config] {
 			}
 			if len(old) > 0 {
 				v.warn(strings.Join(old, ", ") + " is not offered: TLSv1.2 is the oldest that is safe (RFC 8996)")
+				// Such a list is as old as WSO2's own, from before there was TLS 1.3, and
+				// does not mean to leave it out.
+				most = tls.VersionTLS13
 			}
-			c.Listener.TLS.MinVersion = least
+			c.Listener.TLS.MinVersion, c.Listener.TLS.MaxVersion = least, most
 			return ""
 		},
 		get: func(c *Config) any {
 			var all []string
 			for _, known := range tlsVersionNames {
-				if known.id >= c.Listener.TLS.MinVersion {
+				if known.id >= c.Listener.TLS.MinVersion && known.id <= c.Listener.TLS.MaxVersion {
 					all = append(all, known.name)
 				}
 			}

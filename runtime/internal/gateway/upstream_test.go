@@ -85,6 +85,8 @@ func TestListenerVersions(t *testing.T) {
 		want map[uint16]bool
 	}{
 		{"default", nil, map[uint16]bool{tls.VersionTLS11: false, tls.VersionTLS12: true, tls.VersionTLS13: true}},
+		{"1.2 only", []string{`mutualSSLConfig.protocolVersions=TLSv1.2`}, map[uint16]bool{tls.VersionTLS11: false, tls.VersionTLS12: true, tls.VersionTLS13: false}},
+		{"1.2 and older", []string{`mutualSSLConfig.protocolVersions=TLSv1.2,TLSv1.1`}, map[uint16]bool{tls.VersionTLS11: false, tls.VersionTLS12: true, tls.VersionTLS13: true}},
 		{"1.3 only", []string{`mutualSSLConfig.protocolVersions=TLSv1.3`}, map[uint16]bool{tls.VersionTLS12: false, tls.VersionTLS13: true}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
