@@ -4,6 +4,7 @@ import (
 	"crypto/x509"
 	"fmt"
 	"net/netip"
+	"slices"
 
 	"github.com/microgw/microgw/runtime/internal/exchange"
 	"github.com/microgw/microgw/runtime/internal/policy/apikey"
@@ -45,11 +46,43 @@ func (b *builder) authenticate(api *artifactpb.Api, op *artifactpb.Operation, al
 			all = append(all, own)
 		}
 	}
+	inOrder(all)
 	a, err := authn.New(all, b.named(op, header))
 	if err != nil {
 		return nil, fmt.Errorf("security: %w", err)
 	}
 	return a.Request, nil
+}
+
+// inOrder puts alternatives, and what each of them asks for, into the order in
+// which WSO2 tries them: client certificate, token, name and password, API key. It
+// matters where a caller shows more than is needed: the first that holds says who
+// it is. A certificate beside something else says nothing of that.
+func inOrder(alternatives [][]authn.Requirement) {
+	rank := func(r authn.Requirement) int {
+		switch r.Scheme.(type) {
+		case *clientcert.Scheme:
+			return 0
+		case *jwt.Bearer:
+			return 1
+		case *basic.Scheme:
+			return 2
+		}
+		return 3
+	}
+	// first is what decides who the caller is.
+	first := func(alt []authn.Requirement) int {
+		for _, r := range alt {
+			if k := rank(r); k > 0 {
+				return k
+			}
+		}
+		return 0
+	}
+	for _, alt := range alternatives {
+		slices.SortStableFunc(alt, func(a, b authn.Requirement) int { return rank(a) - rank(b) })
+	}
+	slices.SortStableFunc(alternatives, func(a, b []authn.Requirement) int { return first(a) - first(b) })
 }
 
 // named is the header that those are told of who send nothing: that of tokens

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/microgw/microgw/runtime/internal/exchange"
 	"github.com/microgw/microgw/runtime/internal/fault"
@@ -105,7 +106,15 @@ func TestSecurity(t *testing.T) {
 		"certificate instead of a password":            {mixed, security([]uint32{login}), true, nil, []string{chain}, "mtls"},
 		"certificate where the API says both":          {mixed, security([]uint32{login, cert}), true, nil, []string{chain}, "900902"},
 		"certificate where the API has its own policy": {plain, security([]uint32{oauth}), true, &artifactpb.MutualTls{Mode: artifactpb.MutualTlsMode_MUTUAL_TLS_MODE_MANDATORY}, []string{chain}, "900902"},
-		"certificate where the API may be shown one":   {plain, security([]uint32{oauth}), true, &artifactpb.MutualTls{Mode: artifactpb.MutualTlsMode_MUTUAL_TLS_MODE_OPTIONAL}, []string{chain}, "900902"},
+		"certificate where the rest is not optional":   {plain, security([]uint32{oauth}), true, &artifactpb.MutualTls{Mode: artifactpb.MutualTlsMode_MUTUAL_TLS_MODE_OPTIONAL}, []string{chain}, "900902"},
+
+		// WSO2's order, whatever the definition's.
+		"certificate before password":              {mixed, security([]uint32{login}, []uint32{cert}), false, nil, []string{chain, password}, "mtls"},
+		"password before key":                      {mixed, security([]uint32{key}, []uint32{login}), false, nil, []string{apiKey, password}, "basic"},
+		"password before key, both":                {mixed, security([]uint32{key, login}), false, nil, []string{apiKey, password}, "basic"},
+		"key where the password errs":              {mixed, security([]uint32{key}, []uint32{login}), false, nil, []string{apiKey, guess}, "apikey"},
+		"password with a certificate before a key": {mixed, security([]uint32{key}, []uint32{cert, login}), false, nil, []string{apiKey, chain, password}, "basic"},
+		"a token's error before a password's":      {mixed, security([]uint32{login}, []uint32{oauth}), false, nil, []string{guess}, "900911"},
 
 		"password of a user without the scope": {mixed, &artifactpb.Security{Alternatives: []*artifactpb.SecurityAlternative{{
 			Requirements: []*artifactpb.SecurityRequirement{{Scheme: login, Scopes: []string{"admin"}}},
@@ -153,6 +162,38 @@ func TestSecurity(t *testing.T) {
 				t.Errorf("got %q (%v), want %q", got, err, c.want)
 			}
 		})
+	}
+}
+
+// A certificate that was good when the connection was opened is looked at again.
+func TestCertificateSince(t *testing.T) {
+	now := time.Now()
+	f := file(func(o *artifactpb.Operation, _ *artifactpb.Cluster) {
+		o.Stages, o.Security = []*artifactpb.Stage{alternatives}, security([]uint32{cert})
+	})
+	f.SecuritySchemes = schemes
+	gone := &x509.Certificate{NotAfter: now.Add(time.Hour)}
+	o := options(t, nil)
+	o.Certificates.Revoked = func(chain []*x509.Certificate) bool { return chain[0] == gone }
+	table, err := plan.Build(f, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	valid, past := &x509.Certificate{NotAfter: now.Add(time.Hour)}, &x509.Certificate{NotAfter: now.Add(-time.Second)}
+	for name, c := range map[string]struct {
+		chains [][]*x509.Certificate
+		good   bool
+	}{
+		"valid":                 {[][]*x509.Certificate{{valid, valid}}, true},
+		"expired":               {[][]*x509.Certificate{{past, valid}}, false},
+		"its authority expired": {[][]*x509.Certificate{{valid, past}}, false},
+		"one of two ways":       {[][]*x509.Certificate{{valid, past}, {valid, valid}}, true},
+		"revoked":               {[][]*x509.Certificate{{gone, valid}}, false},
+	} {
+		x := &exchange.Exchange{Start: now, TLS: &tls.ConnectionState{PeerCertificates: c.chains[0][:1], VerifiedChains: c.chains}}
+		if err := table.Routes[0].Stages[0].Request(x); (err == nil) != c.good || err != nil && !errors.Is(err, fault.InvalidCredentials) {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }
 

@@ -6,8 +6,8 @@
 //
 // What surprises:
 //
-//   - Alternatives are tried in the order of the definition, and the first that
-//     holds counts. Credentials of another kind that came along are not looked
+//   - Alternatives are tried in the order given (plan puts them into WSO2's), and
+//     the first that holds counts. Credentials of another kind that came along are not looked
 //     at, and still not forwarded: Hide is called for every scheme of the
 //     operation.
 //   - Scopes belong to the requirement that names them. A caller who has proved

@@ -4,13 +4,14 @@
 //
 // The handshake has done the work: the listener verifies the chain, and refuses
 // the connection if there is a certificate that does not verify. Here it is only
-// asked whether there was one, whether it has been revoked since, and whether it
-// may be used for this API. A request on the plaintext listener has none.
+// asked whether there was one, whether it has expired or been revoked since, and
+// whether it may be used for this API. A request on the plaintext listener has none.
 package clientcert
 
 import (
 	"crypto/x509"
 	"encoding/base64"
+	"slices"
 	"strings"
 
 	"github.com/microgw/microgw/runtime/internal/exchange"
@@ -20,7 +21,7 @@ import (
 // A Scheme is a certificate as credentials. Both functions are given a chain,
 // leaf first, and may be nil. They are not changed once requests are served.
 type Scheme struct {
-	// Revoked says that a certificate of the chain is not good any more.
+	// Revoked says that the chain is not good any more.
 	Revoked func(chain []*x509.Certificate) bool
 	// Allowed says that the chain may be used here.
 	Allowed func(chain []*x509.Certificate) bool
@@ -38,7 +39,8 @@ const challenge = `Mutual realm="micro-gw"`
 // 900901 is what WSO2 says where mutual TLS is mandatory.
 var (
 	absent  = fault.InvalidCredentials.Because(exchange.ErrNoCredentials).Challenging(challenge)
-	revoked = fault.InvalidCredentials.Becausef("the client certificate is revoked").Challenging(challenge)
+	revoked = fault.InvalidCredentials.Becausef("the client certificate is revoked, or its authority is not trusted any more").Challenging(challenge)
+	expired = fault.InvalidCredentials.Becausef("the client certificate has expired since the connection was opened").Challenging(challenge)
 	refused = fault.InvalidCredentials.Becausef("the client certificate is not one of those that are listed for the API").Challenging(challenge)
 )
 
@@ -50,8 +52,10 @@ func (s *Scheme) Prove(x *exchange.Exchange) (*exchange.Principal, error) {
 	var why error = absent
 	for _, chain := range x.TLS.VerifiedChains {
 		switch {
+		// Looked at on each request: a connection outlives the handshake.
+		case slices.ContainsFunc(chain, func(c *x509.Certificate) bool { return x.Start.After(c.NotAfter) }):
+			why = expired
 		case s.Revoked != nil && s.Revoked(chain):
-			// Looked at on each request: a connection outlives the handshake.
 			why = revoked
 		case s.Allowed != nil && !s.Allowed(chain):
 			why = refused
