@@ -151,7 +151,7 @@ func (c *conn) start() {
 	c.guard.ReadWithin(c.srv.o.Limits.HeadTimeout)
 	c.guard.WriteWithin(c.srv.o.Limits.HeadTimeout)
 	if err := c.tls.Handshake(); err != nil {
-		c.srv.o.Log.Debug("TLS handshake", "peer", c.peer, "err", err)
+		c.srv.handshakeFailed(c.peer, err)
 		c.close()
 		return
 	}

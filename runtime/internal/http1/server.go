@@ -23,6 +23,7 @@ import (
 	"time"
 
 	"github.com/microgw/microgw/runtime/internal/exchange"
+	"github.com/microgw/microgw/runtime/internal/quota"
 	"github.com/microgw/microgw/runtime/internal/watchdog"
 )
 
@@ -74,6 +75,8 @@ type Server struct {
 	o     Options
 	units sync.Pool // of *unit
 	slots chan struct{}
+
+	handshakes quota.Quota // of lines about those that failed
 
 	draining atomic.Bool // answers say that their connection ends
 	closing  atomic.Bool // idle connections end
@@ -151,6 +154,22 @@ func (s *Server) Serve(l net.Listener, tlsConf *tls.Config) error {
 		}
 		go c.start()
 	}
+}
+
+// handshakeFailed tells the log, of each client so many times in a minute.
+func (s *Server) handshakeFailed(peer netip.AddrPort, err error) {
+	if !s.o.Log.Enabled(context.Background(), slog.LevelDebug) {
+		return
+	}
+	ok, last := s.handshakes.Take(peer.Addr(), time.Now())
+	if !ok {
+		return
+	}
+	args := []any{"peer", peer, "err", err}
+	if last {
+		args = append(args, "note", quota.Note)
+	}
+	s.o.Log.Debug("TLS handshake", args...)
 }
 
 func (s *Server) freeSlot() {
