@@ -50,8 +50,10 @@ Signals:
   SIGTERM, SIGINT       stop: /ready answers 503, no new connections, requests
                         in flight finish (shutdown.grace, 20s). A second one
                         ends at once.
-  SIGHUP                load the artifact again. A bad one is refused and the
-                        one before goes on.
+  SIGHUP                load the artifact again, and certificates, trusted
+                        authorities and revoked ones, which are also read
+                        when their files change. What is bad is refused and
+                        the one before goes on.
   SIGUSR1               reopen the access log, after it was rotated
 
 Exit codes:

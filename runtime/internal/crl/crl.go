@@ -4,19 +4,23 @@
 // What surprises: a file that cannot be read any more, or that is not a list that
 // one of the authorities has signed, changes nothing; the last good list goes on,
 // and the log says so. So does one whose time is over: to turn everybody away
-// because a list is late would be for somebody else to use.
+// because a list is late would be for somebody else to use. An older list than the
+// one in force is not taken, either, nor one that says only a part: who could put
+// it there could let in who was kept out.
 package crl
 
 import (
 	"bytes"
-	"context"
+	"crypto/sha256"
 	"crypto/x509"
+	"encoding/asn1"
 	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
+	"math/big"
 	"os"
+	"slices"
 	"sync/atomic"
 	"time"
 )
@@ -24,32 +28,28 @@ import (
 // MaxSize bounds the file.
 const MaxSize = 64 << 20
 
-// Interval is how often the file is looked at.
-const Interval = 2 * time.Second
-
-// A List is what is revoked. It is safe for concurrent use.
+// A List is what is revoked. It is safe for concurrent use, but for Read.
 type List struct {
-	path        string
-	authorities []*x509.Certificate
-	now         atomic.Pointer[set]
+	path string
+	now  atomic.Pointer[set]
 }
 
-// A set is one state of the file.
+// A set is one state of the file, as judged by those authorities.
 type set struct {
-	revoked map[string]struct{} // by id
-	until   time.Time           // the earliest end of a list; zero: none says
-	file    identity
+	revoked     map[string]struct{} // by id
+	until       time.Time           // the earliest end of a list; zero: none says
+	numbers     map[string]*big.Int // of the lists, by issuer and scope
+	digest      [sha256.Size]byte
+	authorities []*x509.Certificate
 }
 
 // Open reads the file: one or more lists, as PEM or DER, each signed by one of
 // the authorities.
 func Open(path string, authorities []*x509.Certificate) (*List, error) {
-	l := &List{path: path, authorities: authorities}
-	s, err := l.read()
-	if err != nil {
+	l := &List{path: path}
+	if _, err := l.Read(authorities); err != nil {
 		return nil, err
 	}
-	l.now.Store(s)
 	return l, nil
 }
 
@@ -87,99 +87,72 @@ func appendID(b, issuer, serial []byte) []byte {
 	return append(b, serial...)
 }
 
-// Watch reads the file again when it has changed, until ctx is done.
-func (l *List) Watch(ctx context.Context, log *slog.Logger) {
-	tick := time.NewTicker(Interval)
-	defer tick.Stop()
-	var said string
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-		changed, err := l.Refresh()
-		switch {
-		case err != nil && err.Error() != said:
-			said = err.Error()
-			log.Warn("list of revoked client certificates: the last good one goes on", "path", l.path, "err", err, "revoked", l.Len())
-		case err == nil && (changed || said != ""):
-			said = ""
-			log.Info("list of revoked client certificates read", "path", l.path, "revoked", l.Len())
-		}
-	}
-}
-
-// Refresh reads the file if it is another than before, and reports whether it
-// was.
-func (l *List) Refresh() (bool, error) {
-	info, err := os.Stat(l.path)
+// Read reads the file, and reports whether it says something else than before,
+// or may, by these authorities. If there is an error nothing has changed.
+func (l *List) Read(authorities []*x509.Certificate) (changed bool, err error) {
+	f, err := os.Open(l.path)
 	if err != nil {
 		return false, err
 	}
-	if identify(info) == l.now.Load().file {
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, MaxSize+1))
+	switch {
+	case err != nil:
+		return false, err
+	case len(data) > MaxSize:
+		return false, fmt.Errorf("%s: larger than %d MiB", l.path, MaxSize>>20)
+	}
+	old, digest := l.now.Load(), sha256.Sum256(data)
+	if old != nil && old.digest == digest && slices.EqualFunc(old.authorities, authorities, (*x509.Certificate).Equal) {
 		return false, nil
 	}
-	s, err := l.read()
-	if err != nil {
-		return false, err
+	s, err := parse(data, authorities)
+	if err == nil && old != nil {
+		err = s.follows(old)
 	}
+	if err != nil {
+		return false, fmt.Errorf("%s: %w", l.path, err)
+	}
+	s.digest, s.authorities = digest, authorities
 	l.now.Store(s)
 	return true, nil
 }
 
-// identity tells a file from the one that was there before.
-type identity struct {
-	size     int64
-	modified time.Time
+// follows reports whether no list is older than the one before it: numbers only
+// grow (RFC 5280, section 5.2.3).
+func (s *set) follows(old *set) error {
+	for id, n := range s.numbers {
+		if before := old.numbers[id]; before != nil && n.Cmp(before) < 0 {
+			return fmt.Errorf("a list has the number %v and is older than the one in force (%v)", n, before)
+		}
+	}
+	return nil
 }
 
-func identify(info os.FileInfo) identity { return identity{info.Size(), info.ModTime()} }
-
-func (l *List) read() (*set, error) {
-	f, err := os.Open(l.path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return nil, err
-	}
-	data, err := io.ReadAll(io.LimitReader(f, MaxSize+1))
-	switch {
-	case err != nil:
-		return nil, err
-	case len(data) > MaxSize:
-		return nil, fmt.Errorf("%s: larger than %d MiB", l.path, MaxSize>>20)
-	}
-	s, err := l.parse(data)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", l.path, err)
-	}
-	s.file = identify(info)
-	return s, nil
-}
-
-func (l *List) parse(data []byte) (*set, error) {
-	s := &set{revoked: map[string]struct{}{}}
+func parse(data []byte, authorities []*x509.Certificate) (*set, error) {
+	s := &set{revoked: map[string]struct{}{}, numbers: map[string]*big.Int{}}
 	lists := 0
 	add := func(der []byte) error {
 		list, err := x509.ParseRevocationList(der)
 		if err != nil {
 			return fmt.Errorf("not a certificate revocation list: %w", err)
 		}
-		issuer := l.issuer(list)
-		if issuer == nil {
+		by := issuer(list, authorities)
+		if by == nil {
 			return fmt.Errorf("list of %q: none of the trusted authorities has signed it", list.Issuer)
 		}
+		scope, err := scopeOf(list)
+		if err != nil {
+			return fmt.Errorf("list of %q: %w", list.Issuer, err)
+		}
 		for _, e := range list.RevokedCertificateEntries {
-			if e.ReasonCode != 8 { // removeFromCRL (RFC 5280, section 5.3.1)
-				s.revoked[string(appendID(nil, issuer.RawSubject, e.SerialNumber.Bytes()))] = struct{}{}
-			}
+			s.revoked[string(appendID(nil, by.RawSubject, e.SerialNumber.Bytes()))] = struct{}{}
 		}
 		if !list.NextUpdate.IsZero() && (s.until.IsZero() || list.NextUpdate.Before(s.until)) {
 			s.until = list.NextUpdate
+		}
+		if id := string(by.RawSubject) + scope; list.Number != nil && (s.numbers[id] == nil || s.numbers[id].Cmp(list.Number) < 0) {
+			s.numbers[id] = list.Number
 		}
 		lists++
 		return nil
@@ -197,10 +170,13 @@ func (l *List) parse(data []byte) (*set, error) {
 			return nil, err
 		}
 	}
-	if lists == 0 {
-		if len(data) == 0 {
-			return nil, errors.New("the file is empty")
-		}
+	switch {
+	case lists > 0 && bytes.Count(data, []byte("-----BEGIN")) != lists:
+		// pem.Decode passes over what it cannot read, which would be revoked no more.
+		return nil, errors.New("one of its lists is cut off, or no PEM")
+	case lists == 0 && len(data) == 0:
+		return nil, errors.New("the file is empty")
+	case lists == 0:
 		if err := add(data); err != nil {
 			return nil, err
 		}
@@ -208,10 +184,54 @@ func (l *List) parse(data []byte) (*set, error) {
 	return s, nil
 }
 
+// Extensions of lists and of their entries (RFC 5280, sections 5.2 and 5.3).
+var (
+	oidDelta             = asn1.ObjectIdentifier{2, 5, 29, 27}
+	oidDistributionPoint = asn1.ObjectIdentifier{2, 5, 29, 28}
+)
+
+// scopeOf returns which part of what the authority has signed a list is about:
+// its distribution point as it is. A list that does not stand for itself, or that
+// asks for more than is understood here, must not be used (section 5.2).
+func scopeOf(list *x509.RevocationList) (scope string, err error) {
+	for _, e := range list.Extensions {
+		switch {
+		case e.Id.Equal(oidDelta):
+			return "", errors.New("it is a delta, which names only what has changed: give the whole list")
+		case e.Id.Equal(oidDistributionPoint):
+			var point struct {
+				Name       asn1.RawValue  `asn1:"optional,tag:0"`
+				User       bool           `asn1:"optional,tag:1"`
+				CA         bool           `asn1:"optional,tag:2"`
+				Reasons    asn1.BitString `asn1:"optional,tag:3"`
+				Indirect   bool           `asn1:"optional,tag:4"`
+				Attributes bool           `asn1:"optional,tag:5"`
+			}
+			if rest, err := asn1.Unmarshal(e.Value, &point); err != nil || len(rest) > 0 {
+				return "", errors.New("its distribution point cannot be read")
+			}
+			if point.Indirect {
+				return "", errors.New("it is an indirect one, with certificates of other authorities, which are not looked for")
+			}
+			scope = string(e.Value)
+		case e.Critical:
+			return "", fmt.Errorf("its critical extension %v is not understood", e.Id)
+		}
+	}
+	for _, entry := range list.RevokedCertificateEntries {
+		for _, e := range entry.Extensions {
+			if e.Critical {
+				return "", fmt.Errorf("the critical extension %v of its entry %v is not understood", e.Id, entry.SerialNumber)
+			}
+		}
+	}
+	return scope, nil
+}
+
 // issuer returns who has signed the list.
-func (l *List) issuer(list *x509.RevocationList) *x509.Certificate {
-	for _, c := range l.authorities {
-		if string(c.RawSubject) == string(list.RawIssuer) && list.CheckSignatureFrom(c) == nil {
+func issuer(list *x509.RevocationList, authorities []*x509.Certificate) *x509.Certificate {
+	for _, c := range authorities {
+		if bytes.Equal(c.RawSubject, list.RawIssuer) && list.CheckSignatureFrom(c) == nil {
 			return c
 		}
 	}

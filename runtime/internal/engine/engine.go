@@ -32,8 +32,8 @@ type Options struct {
 	// Documents, JSON by path, are answered to GET in the same way.
 	Documents map[string][]byte
 	// Builtin are routes of the gateway's own, for paths that no API claims: none
-	// has the path, and none is mounted above it but at the root. Their Index is
-	// -1. Nil: none.
+	// has the path, and none is mounted above it but at the root. The table's
+	// Counters count them. Nil: none.
 	Builtin *Table
 }
 
@@ -197,13 +197,16 @@ func (e *Engine) observe(t *Table, x *exchange.Exchange, route *Route) {
 			x.Received = b.Received()
 		}
 	}
-	index := -1
+	index, counters := -1, t.Counters
 	if route != nil {
 		index = route.Index
+		if route.Builtin {
+			counters = e.o.Builtin.Counters
+		}
 	}
 	end := x.Start.Add(time.Since(x.Start))
-	if t.Counters != nil {
-		t.Counters.Observe(x, index, end)
+	if counters != nil {
+		counters.Observe(x, index, end)
 	}
 	for _, o := range e.o.Observers {
 		o.Observe(x, index, end)

@@ -32,6 +32,7 @@ type Route struct {
 	Method   string
 	Template string // relative to the base path
 	Index    int    // place in Table.Routes; numbers counters
+	Builtin  bool   // of the gateway's own (Options.Builtin)
 	Stages   []Stage
 
 	// Where calls go, by the caller's key type. Nil for nowhere.

@@ -102,16 +102,7 @@ func (k *apiKeys) with(developmentKey []byte) (apikey.Verifier, error) {
 }
 
 // state is for /ready.
-func (k *apiKeys) state() (sets []admin.KeySet) {
-	for _, i := range k.list {
-		s := admin.KeySet{Issuer: i.Issuer, Loaded: true}
-		if r, ok := i.Keys.(*keys.Remote); ok {
-			s.Loaded = r.Loaded()
-		}
-		sets = append(sets, s)
-	}
-	return sets
-}
+func (k *apiKeys) state() []admin.KeySet { return keySets(k.list) }
 
 // keyVerifier lets the API keys policy verify by the one for tokens, which it
 // does not know.

@@ -20,7 +20,7 @@ import (
 const jwksPath = "/.well-known/jwks.json"
 
 // newBackendJWT returns nil if upstreams are not told who calls.
-func newBackendJWT(c *conf.Config, port *tls.Config) (*backendjwt.Generator, error) {
+func newBackendJWT(c *conf.Config, port *identity) (*backendjwt.Generator, error) {
 	j := &c.BackendJWT
 	if !j.Enabled {
 		return nil, nil
@@ -62,23 +62,15 @@ func newBackendJWT(c *conf.Config, port *tls.Config) (*backendjwt.Generator, err
 	return g, nil
 }
 
-// keyOf returns the HTTPS port's key, also if the port itself is off.
-func keyOf(c *conf.Config, port *tls.Config) (crypto.Signer, *x509.Certificate, error) {
-	if port == nil {
-		l := c.Listener
-		var cert tls.Certificate
-		var err error
-		if l.CertificateFile != "" {
-			cert, err = pemPair(l.CertificateFile, l.PrivateKeyFile)
-		} else {
-			cert, err = keyStore(l.KeyStore.Path, l.KeyStore.Password.Reveal())
-		}
-		if err != nil {
-			return nil, nil, err
-		}
-		port = &tls.Config{Certificates: []tls.Certificate{cert}}
+// keyOf returns the HTTPS port's key as it is now, also if the port itself is
+// off. It stays the backend JWT's when the port gets another: upstreams have it.
+func keyOf(c *conf.Config, port *identity) (_ crypto.Signer, _ *x509.Certificate, err error) {
+	var cert *tls.Certificate
+	if port != nil {
+		cert = port.now.Load()
+	} else if cert, err = readCertificate(&c.Listener); err != nil {
+		return nil, nil, err
 	}
-	cert := port.Certificates[0]
 	key, ok := cert.PrivateKey.(crypto.Signer)
 	if !ok {
 		return nil, nil, fmt.Errorf("the key of the HTTPS port (%T) cannot sign", cert.PrivateKey)

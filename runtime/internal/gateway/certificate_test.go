@@ -31,10 +31,11 @@ func write(t *testing.T, name string, data []byte) string {
 // pair makes a certificate and its key, as PEM.
 func pair(t *testing.T, now time.Time) (cert, key []byte, c tls.Certificate) {
 	t.Helper()
-	c, err := selfSigned(now)
+	made, err := selfSigned(now)
 	if err != nil {
 		t.Fatal(err)
 	}
+	c = *made
 	der, err := x509.MarshalPKCS8PrivateKey(c.PrivateKey)
 	if err != nil {
 		t.Fatal(err)
@@ -83,7 +84,7 @@ func TestCertificateRefused(t *testing.T) {
 		{"store missing", conf.Listener{KeyStore: conf.Store{Path: "/nowhere/store.p12"}}, "listenerConfig.keyStorePath: open /nowhere/store.p12: no such file"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			_, _, err := tlsConfig(&tt.l, now)
+			_, _, err := newIdentity(&tt.l, now)
 			if err == nil || !strings.Contains(err.Error(), tt.want) || strings.Contains(err.Error(), "\n") {
 				t.Errorf("got %v, want one line with %q", err, tt.want)
 			}
@@ -117,25 +118,26 @@ func TestCertificateAccepted(t *testing.T) {
 		{"none", conf.Listener{}, 1, "self-signed"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			c, warnings, err := tlsConfig(&tt.l, now)
+			id, warnings, err := newIdentity(&tt.l, now)
 			if err != nil {
 				t.Fatal(err)
 			}
 			if got := strings.Join(warnings, "\n"); (tt.warning == "") != (got == "") || !strings.Contains(got, tt.warning) {
 				t.Errorf("warnings %q, want %q", got, tt.warning)
 			}
-			if n := len(c.Certificates[0].Certificate); n != tt.chain {
+			c, leaf := id.config(), id.now.Load()
+			if n := len(leaf.Certificate); n != tt.chain {
 				t.Errorf("%d certificates in the chain, want %d", n, tt.chain)
 			}
 			if len(c.NextProtos) != 1 || c.NextProtos[0] != "http/1.1" {
 				t.Errorf("ALPN offers %v", c.NextProtos)
 			}
-			handshake(t, c)
+			handshake(t, c, leaf.Leaf)
 		})
 	}
 }
 
-func handshake(t *testing.T, server *tls.Config) {
+func handshake(t *testing.T, server *tls.Config, leaf *x509.Certificate) {
 	t.Helper()
 	a, b := net.Pipe()
 	defer a.Close()
@@ -143,10 +145,10 @@ func handshake(t *testing.T, server *tls.Config) {
 	done := make(chan error, 1)
 	go func() { done <- tls.Server(a, server).Handshake() }()
 	roots := x509.NewCertPool()
-	roots.AddCert(server.Certificates[0].Leaf)
+	roots.AddCert(leaf)
 	client := tls.Client(b, &tls.Config{
 		RootCAs: roots, ServerName: "localhost", NextProtos: []string{"h2", "http/1.1"},
-		Time: func() time.Time { return server.Certificates[0].Leaf.NotBefore.Add(time.Minute) },
+		Time: func() time.Time { return leaf.NotBefore.Add(time.Minute) },
 	})
 	if err := client.Handshake(); err != nil {
 		t.Fatal(err)

@@ -156,9 +156,10 @@ func ask(c *http.Client, url string, header ...string) (string, string) {
 	return fmt.Sprint(resp.StatusCode), string(b)
 }
 
-// mutualProject has, beside /v1/open and /v1/pet (a token), an API that must
-// have a certificate and a token (/both), one that must have a certificate
-// (/cert), and one that takes either (/either).
+// mutualProject is a mixed set of APIs, as builds make them: beside /v1/open and
+// /v1/pet, which say nothing of certificates, one with x-wso2-mutual-ssl: mandatory
+// (/both), one where the rest is optional then (/cert), one with optional
+// (/either), and one with optional where the rest is not optional (/token).
 func mutualProject(upstream string, key []byte) *artifactpb.Artifact {
 	a := project("mutual", upstream, key)
 	a.SecuritySchemes = append(a.SecuritySchemes, &artifactpb.SecurityScheme{Kind: &artifactpb.SecurityScheme_MutualTls{MutualTls: &artifactpb.MutualTlsScheme{}}})
@@ -174,6 +175,7 @@ func mutualProject(upstream string, key []byte) *artifactpb.Artifact {
 		{"/both", artifactpb.MutualTlsMode_MUTUAL_TLS_MODE_MANDATORY, []*artifactpb.SecurityAlternative{both}},
 		{"/cert", artifactpb.MutualTlsMode_MUTUAL_TLS_MODE_MANDATORY, []*artifactpb.SecurityAlternative{cert}},
 		{"/either", artifactpb.MutualTlsMode_MUTUAL_TLS_MODE_OPTIONAL, []*artifactpb.SecurityAlternative{token, cert}},
+		{"/token", artifactpb.MutualTlsMode_MUTUAL_TLS_MODE_OPTIONAL, []*artifactpb.SecurityAlternative{token}},
 	} {
 		a.Apis = append(a.Apis, &artifactpb.Api{
 			Id: fmt.Sprint("api_", i+2), Title: strings.TrimPrefix(api.path, "/"), Version: "1", BasePath: api.path,
@@ -213,23 +215,23 @@ func TestMutualTLS(t *testing.T) {
 			}
 			g := start(t, gateway.Options{Artifact: path, Conf: conf.Options{Set: set, Dev: true}})
 			if mode == "" {
-				g.untilLogged(`clients are not asked for a certificate \(mutualSSLConfig.sslVerifyClient\): 2 of 5 operations need a client certificate and answer 401`)
+				g.untilLogged(`clients are not asked for a certificate \(mutualSSLConfig.sslVerifyClient\): 2 of 6 operations need a client certificate and answer 401`)
 			}
 			// Rows: what is called, with what certificate. Columns: without and with
 			// a token.
 			want := map[string]map[string][2]string{
 				"": {
-					"none /v1/open": {"200", "200"}, "none /v1/pet": {"401 900902", "200"}, "none /both/x": {"401 900902", "401 900901"}, "none /cert/x": {"401 900901", "401 900901"}, "none /either/x": {"401 900902", "200"},
-					"trusted /v1/pet": {"401 900902", "200"}, "trusted /cert/x": {"401 900901", "401 900901"}, "trusted /either/x": {"401 900902", "200"},
+					"none /v1/open": {"200", "200"}, "none /v1/pet": {"401 900902", "200"}, "none /both/x": {"401 900902", "401 900901"}, "none /cert/x": {"401 900901", "401 900901"}, "none /either/x": {"401 900902", "200"}, "none /token/x": {"401 900902", "200"},
+					"trusted /v1/pet": {"401 900902", "200"}, "trusted /cert/x": {"401 900901", "401 900901"}, "trusted /either/x": {"401 900902", "200"}, "trusted /token/x": {"401 900902", "200"},
 				},
 				"optional": {
-					"none /v1/open": {"200", "200"}, "none /v1/pet": {"401 900902", "200"}, "none /both/x": {"401 900902", "401 900901"}, "none /cert/x": {"401 900901", "401 900901"}, "none /either/x": {"401 900902", "200"},
-					"trusted /v1/open": {"200", "200"}, "trusted /v1/pet": {"200", "200"}, "trusted /both/x": {"401 900902", "200"}, "trusted /cert/x": {"200", "200"}, "trusted /either/x": {"200", "200"},
+					"none /v1/open": {"200", "200"}, "none /v1/pet": {"401 900902", "200"}, "none /both/x": {"401 900902", "401 900901"}, "none /cert/x": {"401 900901", "401 900901"}, "none /either/x": {"401 900902", "200"}, "none /token/x": {"401 900902", "200"},
+					"trusted /v1/open": {"200", "200"}, "trusted /v1/pet": {"200", "200"}, "trusted /both/x": {"401 900902", "200"}, "trusted /cert/x": {"200", "200"}, "trusted /either/x": {"200", "200"}, "trusted /token/x": {"401 900902", "200"},
 					"untrusted /v1/pet": {"TLS", "TLS"}, "expired /v1/pet": {"TLS", "TLS"}, "server /v1/pet": {"TLS", "TLS"},
 				},
 				"require": {
-					"none /v1/open": {"TLS", "TLS"}, "none /v1/pet": {"TLS", "TLS"},
-					"trusted /v1/open": {"200", "200"}, "trusted /v1/pet": {"200", "200"}, "trusted /both/x": {"401 900902", "200"}, "trusted /cert/x": {"200", "200"}, "trusted /either/x": {"200", "200"},
+					"none /v1/open": {"TLS", "TLS"}, "none /v1/pet": {"TLS", "TLS"}, "none /either/x": {"TLS", "TLS"},
+					"trusted /v1/open": {"200", "200"}, "trusted /v1/pet": {"200", "200"}, "trusted /both/x": {"401 900902", "200"}, "trusted /cert/x": {"200", "200"}, "trusted /either/x": {"200", "200"}, "trusted /token/x": {"401 900902", "200"},
 					"untrusted /v1/pet": {"TLS", "TLS"}, "expired /v1/pet": {"TLS", "TLS"}, "server /v1/pet": {"TLS", "TLS"},
 				},
 			}[mode]
@@ -254,8 +256,18 @@ func TestMutualTLS(t *testing.T) {
 				}
 				c.CloseIdleConnections()
 			}
+			if mode != "" {
+				// OAuth2 is skipped: what the token is does not matter.
+				c := caller(trusted)
+				for url, want := range map[string]string{"/v1/pet": "200", "/either/x": "200", "/both/x": "401 900901", "/token/x": "401 900901"} {
+					if got, body := ask(c, "https://"+g.at.HTTPS+url, "Authorization", "Bearer a.b.c"); got != want {
+						t.Errorf("%s with a bad token beside the certificate: %s %s, want %s", url, got, body, want)
+					}
+				}
+				c.CloseIdleConnections()
+			}
 			// The port without TLS never has a certificate.
-			for url, codes := range map[string][2]string{"/v1/pet": {"401 900902", "200"}, "/cert/x": {"401 900901", "401 900901"}, "/both/x": {"401 900902", "401 900901"}} {
+			for url, codes := range map[string][2]string{"/v1/pet": {"401 900902", "200"}, "/either/x": {"401 900902", "200"}, "/cert/x": {"401 900901", "401 900901"}, "/both/x": {"401 900902", "401 900901"}} {
 				for i, header := range [][]string{nil, bearer} {
 					if got, body := ask(client, "http://"+g.at.HTTP+url, header...); got != codes[i] {
 						t.Errorf("http %s, token %v: got %s (%s), want %s", url, i == 1, got, body, codes[i])

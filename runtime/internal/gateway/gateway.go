@@ -98,6 +98,7 @@ type gateway struct {
 	o        Options
 	cfg      *conf.Config
 	log      *slog.Logger
+	identity *identity   // nil without a TLS port
 	tls      *tls.Config // nil without an HTTPS port
 	warn     []string    // of starting
 	started  time.Time
@@ -114,9 +115,10 @@ type gateway struct {
 	server   *http1.Server
 
 	// The key manager's endpoints.
-	tokens      *engine.Table // nil: none
-	tokenTLS    *tls.Config   // nil without a port of their own
-	tokenServer *http1.Server // the same
+	tokens        *engine.Table // nil: none
+	tokenCounters *telemetry.RouteCounters
+	tokenTLS      *tls.Config   // nil without a port of their own
+	tokenServer   *http1.Server // the same
 
 	serving  atomic.Pointer[serving]
 	refused  atomic.Pointer[string] // why the last artifact was refused
@@ -142,17 +144,19 @@ func build(o Options, toServe bool) (_ *gateway, err error) {
 	l := &g.cfg.Listener
 	tokenPort := g.cfg.KeyManager.Enabled && l.TokenPort != conf.Off
 	if l.HTTPSPort != conf.Off || tokenPort {
-		if g.tls, g.warn, err = tlsConfig(l, g.started); err != nil {
+		if g.identity, g.warn, err = newIdentity(l, g.started); err != nil {
 			return nil, err
 		}
 		if tokenPort {
-			g.tokenTLS = tokenTLS(g.tls)
+			// No client certificates: whoever needs one for APIs must be able to get
+			// a token first.
+			g.tokenTLS = g.identity.config()
 		}
-		if l.HTTPSPort == conf.Off {
-			g.tls = nil
+		if l.HTTPSPort != conf.Off {
+			g.tls = g.identity.config()
 		}
 	}
-	if g.backend, err = newBackendJWT(g.cfg, g.tls); err != nil {
+	if g.backend, err = newBackendJWT(g.cfg, g.identity); err != nil {
 		return nil, err
 	}
 	if g.issuers, err = newIssuers(g.cfg, g.log); err != nil {
@@ -265,9 +269,32 @@ func (g *gateway) run(ctx context.Context) (err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 
+	again := false // a SIGHUP has come meanwhile
 	if g.revoked != nil {
 		wg.Go(func() { g.revoked.run(ctx) })
-		g.revoked.await(ctx)
+		known := make(chan struct{})
+		wg.Go(func() {
+			g.revoked.await(ctx)
+			close(known)
+		})
+		for waiting := true; waiting; {
+			select {
+			case <-known:
+				waiting = false
+			case s := <-g.o.Signals:
+				switch s {
+				case syscall.SIGHUP:
+					again = true
+				case syscall.SIGUSR1: // the access log was opened just now
+				default:
+					g.log.Info("gateway stopped before it served", "reason", s.String())
+					return nil
+				}
+			}
+		}
+		if ctx.Err() != nil {
+			return nil
+		}
 	}
 	api, adminListener, err := listenAll(g.cfg)
 	if err != nil {
@@ -314,7 +341,7 @@ func (g *gateway) run(ctx context.Context) (err error) {
 	if g.o.Watch {
 		last := g.serving.Load().file
 		wg.Go(func() {
-			watch(ctx, g.o.Artifact, last, func() {
+			watch(ctx, []string{g.o.Artifact}, []fileID{last}, func() {
 				select {
 				case changed <- struct{}{}:
 				default:
@@ -323,8 +350,14 @@ func (g *gateway) run(ctx context.Context) (err error) {
 		})
 	}
 
-	if g.clients != nil && g.clients.revoked != nil {
-		wg.Go(func() { g.clients.revoked.Watch(ctx, g.log) })
+	if i := g.identity; i != nil && i.files != nil {
+		wg.Go(func() { watch(ctx, i.files, i.seen, g.reloadIdentity) })
+	}
+	if k := g.clients; k != nil {
+		wg.Go(func() { watch(ctx, k.files, k.seen, func() { k.reload(g.log) }) })
+		if k.revoked != nil {
+			wg.Go(func() { watch(ctx, []string{k.cfg.CRLFile}, k.seenCRL, func() { k.reloadCRL(g.log) }) })
+		}
 	}
 
 	g.announce(addresses)
@@ -334,6 +367,17 @@ func (g *gateway) run(ctx context.Context) (err error) {
 	// Not at once: the first requests have precedence.
 	tidy := time.NewTimer(time.Second)
 	defer tidy.Stop()
+	hangup := func() {
+		g.reload("SIGHUP")
+		g.reloadIdentity()
+		if g.clients != nil {
+			g.clients.reload(g.log)
+			g.clients.reloadCRL(g.log)
+		}
+	}
+	if again {
+		hangup()
+	}
 
 	for {
 		select {
@@ -345,7 +389,7 @@ func (g *gateway) run(ctx context.Context) (err error) {
 		case s := <-g.o.Signals:
 			switch s {
 			case syscall.SIGHUP:
-				g.reload("SIGHUP")
+				hangup()
 				tidy.Reset(time.Second)
 			case syscall.SIGUSR1:
 				g.reopen()
@@ -368,6 +412,13 @@ func (g *gateway) announce(a Addresses) {
 	}
 	s := g.serving.Load()
 	g.log.Info("artifact loaded", s.attrs()...)
+	if k := g.clients; k != nil && a.HTTPS != "" {
+		args := []any{"sslVerifyClient", k.cfg.Verify, "authorities", len(k.now.Load().authorities)}
+		if k.revoked != nil {
+			args = append(args, "revoked", k.revoked.Len())
+		}
+		g.log.Info("clients of the HTTPS listener are asked for a certificate", args...)
+	}
 	if g.cfg.AccessLog.Enabled {
 		g.log.Info("HTTP access log enabled", "path", g.cfg.AccessLog.Path, "format", g.cfg.AccessLog.Format)
 	}
@@ -455,6 +506,25 @@ func (g *gateway) reload(why string) {
 		}
 	}
 	g.log.Info("artifact swapped", append(next.attrs(), "reason", why, "before", old.digest())...)
+}
+
+// reloadIdentity reads the certificate of the TLS ports again.
+func (g *gateway) reloadIdentity() {
+	if g.identity == nil {
+		return
+	}
+	changed, err := g.identity.reload(time.Now())
+	leaf := g.identity.now.Load().Leaf
+	args := []any{"serial", leaf.SerialNumber, "until", leaf.NotAfter.UTC()}
+	switch {
+	case err != nil:
+		g.log.Error("certificate of the HTTPS listener: the one before goes on", append([]any{"err", err}, args...)...)
+	case changed:
+		g.log.Info("certificate of the HTTPS listener read", append([]any{"path", g.identity.files[0]}, args...)...)
+		if at := outside(leaf, time.Now()); at != "" {
+			g.log.Warn("the certificate of the HTTPS listener " + at)
+		}
+	}
 }
 
 func (g *gateway) openAccessLog() (err error) {

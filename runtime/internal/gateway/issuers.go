@@ -201,9 +201,10 @@ func (is *issuers) unknown(schemes []*artifactpb.SecurityScheme) (w []string) {
 }
 
 // state is for /ready.
-func (is *issuers) state() []admin.KeySet {
-	var sets []admin.KeySet
-	for _, i := range is.list {
+func (is *issuers) state() []admin.KeySet { return keySets(is.list) }
+
+func keySets(list []jwt.Issuer) (sets []admin.KeySet) {
+	for _, i := range list {
 		s := admin.KeySet{Issuer: i.Issuer, Loaded: true}
 		if r, ok := i.Keys.(*keys.Remote); ok {
 			s.Loaded = r.Loaded()

@@ -165,8 +165,8 @@ func TestOpaqueRefused(t *testing.T) {
 	put(t, path, project("pets", "http://127.0.0.1:1", nil))
 	replace(t, file, []byte("nothing"))
 	for want, set := range map[string][]string{
-		"introspection.keyFile: " + file + ": no private key in it": {"introspection.authMethod=private_key_jwt", "introspection.keyFile=" + file},
-		"introspection.certificateFile: tls: ":                      {"introspection.authMethod=tls_client_auth", "introspection.keyFile=" + file, "introspection.certificateFile=" + file},
+		"introspection.keyFile: " + file + ": no private key in PEM form": {"introspection.authMethod=private_key_jwt", "introspection.keyFile=" + file},
+		"introspection.certificateFile: tls: ":                            {"introspection.authMethod=tls_client_auth", "introspection.keyFile=" + file, "introspection.certificateFile=" + file},
 	} {
 		_, err := gateway.Check(gateway.Options{Artifact: path, Conf: conf.Options{Path: os.DevNull,
 			Set: local(append(set, "introspection.url=https://i", "introspection.clientId=gw", "introspection.audience=a")...)}})

@@ -55,10 +55,6 @@ func (g *gateway) load() (*serving, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", f.Path, err)
 	}
-	certificates, err := g.clients.plan()
-	if err != nil {
-		return nil, err
-	}
 	var cookie *jwt.Cookie
 	if a := &g.cfg.Auth; a.Cookie != "" {
 		cookie = &jwt.Cookie{Name: a.Cookie, Origins: a.CookieOrigins}
@@ -71,7 +67,7 @@ func (g *gateway) load() (*serving, error) {
 		BackendJWT:       g.backend,
 		Users:            g.users,
 		APIKeys:          apiKeys,
-		Certificates:     certificates,
+		Certificates:     g.clients.plan(),
 		Upstream:         g.upstreamOptions(),
 		Overrides:        g.cfg.Overrides,
 		Stray:            g.strayOverride,
@@ -229,7 +225,7 @@ func (g *gateway) Routes() []admin.Route {
 	for i, c := range s.counters.Snapshot() {
 		routes[i].Count = c
 	}
-	return routes
+	return append(routes, g.tokenRoutes()...)
 }
 
 // Unmatched implements admin.Source.

@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -9,6 +8,7 @@ import (
 	"os"
 	"strings"
 
+	"github.com/microgw/microgw/runtime/internal/admin"
 	"github.com/microgw/microgw/runtime/internal/engine"
 	"github.com/microgw/microgw/runtime/internal/exchange"
 	"github.com/microgw/microgw/runtime/internal/fault"
@@ -80,8 +80,8 @@ func (g *gateway) newTokens() (*engine.Table, error) {
 		if h := g.cfg.Mutual.UpstreamHeader; h != "" {
 			// An upstream is told no certificate but the connection's.
 			s := &clientcert.Scheme{}
-			if g.clients != nil && g.clients.revoked != nil {
-				s.Revoked = g.clients.revoked.Revoked
+			if g.clients != nil {
+				s.Revoked = g.clients.withdrawn
 			}
 			stages = append(stages, engine.Stage{Name: "client-certificate", Request: s.Forward(h)})
 		}
@@ -89,7 +89,7 @@ func (g *gateway) newTokens() (*engine.Table, error) {
 			for _, method := range tokenMethods {
 				routes = append(routes, &engine.Route{
 					Route:  exchange.Route{ID: method + " " + template, API: "key manager", BasePath: "/"},
-					Method: method, Template: template, Stages: stages, Production: c, HTTPS: true,
+					Method: method, Template: template, Builtin: true, Stages: stages, Production: c, HTTPS: true,
 				})
 			}
 		}
@@ -98,11 +98,30 @@ func (g *gateway) newTokens() (*engine.Table, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, r := range t.Routes {
-		r.Index = -1 // they are no operations, and not counted as such
+	ids := make([]string, len(t.Routes))
+	for i, r := range t.Routes {
+		ids[i] = "key manager " + r.Template // whatever the method
 	}
+	g.tokenCounters = g.counters.Routes(ids)
+	t.Counters = g.tokenCounters
 	t.Upstreams = []engine.Upstream{c}
 	return t, nil
+}
+
+// tokenRoutes is for /routes: one for each path, as all methods are served alike.
+func (g *gateway) tokenRoutes() (list []admin.Route) {
+	if g.tokens == nil {
+		return nil
+	}
+	counts := g.tokenCounters.Snapshot()
+	for i, r := range g.tokens.Routes {
+		if r.Method == tokenMethods[0] {
+			d := describe(r)
+			d.Method, d.Count = "*", counts[i]
+			list = append(list, d)
+		}
+	}
+	return list
 }
 
 // newTokenEngine serves the token port: the key manager's endpoints and no API.
@@ -234,8 +253,3 @@ func forgetRevoked(forget func(token string)) func(*exchange.Exchange) error {
 
 // maxRevoked bounds the tokens of one request.
 const maxRevoked = 8
-
-// tokenTLS is what the token port speaks: the HTTPS port's identity, and no
-// client certificates. Whoever needs one for APIs must be able to get a token
-// first.
-func tokenTLS(c *tls.Config) *tls.Config { return c.Clone() }

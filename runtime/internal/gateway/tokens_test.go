@@ -169,6 +169,10 @@ func TestTokenEndpoints(t *testing.T) {
 		t.Errorf("without TLS: got %d", resp.StatusCode)
 	}
 
+	// They are listed and counted, and no requests without a route.
+	g.untilServed("http://"+g.at.Admin+"/routes", `(?m)^\*  +/revoke  +key manager +token-endpoint,token-cookie  +http://127.0.0.1:\d+  +-  +2  +2 `)
+	g.untilServed("http://"+g.at.Admin+"/routes", `(?m)^\*  +/token/\*  +key manager `)
+
 	km.CloseClientConnections()
 	km.Close()
 	for path, name := range map[string]string{"/token": "token", "/revoke": "revoke", "/authorize/x": "authorize", "/userinfo": "user info"} {

@@ -26,7 +26,7 @@ func TestWatch(t *testing.T) {
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
-			watch(ctx, path, identify(path), func() { calls.Add(1) })
+			watch(ctx, []string{path}, identifyAll([]string{path}), func() { calls.Add(1) })
 		}()
 		expect := func(when string, periods int, want int) {
 			t.Helper()
