@@ -112,7 +112,7 @@ var errUnlimited = errors.New("API key whose limits are not known")
 
 // Verify implements apikey.Verifier.
 func (v keyVerifier) Verify(x *exchange.Exchange, key []byte) (*exchange.Principal, error) {
-	p, err := v.tokens.Verify(key)
+	p, err := v.tokens.VerifyFrom(x.Client, key)
 	if err != nil {
 		var f *fault.Fault
 		if errors.As(err, &f) && f.Code == fault.InvalidCredentials.Code {

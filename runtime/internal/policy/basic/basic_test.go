@@ -1,6 +1,7 @@
 package basic_test
 
 import (
+	"context"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -356,6 +357,34 @@ func TestEqualPairsAtOnce(t *testing.T) {
 			t.Errorf("computed %d times", computed)
 		}
 	})
+}
+
+// What is remembered is bounded, and when it is full a few are forgotten and not
+// all.
+func TestManyPairs(t *testing.T) {
+	checks := basic.NewChecks(basic.ChecksOptions{AtOnce: 1, Within: time.Minute, Good: time.Hour})
+	asked := 0
+	ask := func(n int) {
+		_, err := checks.Do(here, fmt.Append(nil, n), []byte("secret"), func(context.Context) (*exchange.Principal, error) {
+			asked++
+			return &exchange.Principal{}, nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	const users = 10_100 // a hundred more than there is room for
+	for round := range 2 {
+		for n := range users {
+			ask(n)
+		}
+		if round == 0 && asked != users {
+			t.Errorf("asked about %d users of %d", asked, users)
+		}
+	}
+	if again := asked - users; again < 100 || again > 1000 {
+		t.Errorf("%d users were forgotten", again)
+	}
 }
 
 // The users are told where the client is, so that they can be fair.

@@ -264,7 +264,13 @@ func (b *Bearer) Hide(x *exchange.Exchange) {
 // principal is shared and read only; it does not hold on to the token. The
 // caller asks its Allows about each request.
 func (v *Verifier) Verify(token []byte) (*exchange.Principal, error) {
-	return v.judge(token, netip.Addr{}, v.clock().UnixMilli())
+	return v.VerifyFrom(netip.Addr{}, token)
+}
+
+// VerifyFrom is Verify for a client at that address, whose turn to have a signature
+// checked it takes.
+func (v *Verifier) VerifyFrom(client netip.Addr, token []byte) (*exchange.Principal, error) {
+	return v.judge(token, client, v.clock().UnixMilli())
 }
 
 func (v *Verifier) clock() time.Time {
