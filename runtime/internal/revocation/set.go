@@ -154,9 +154,7 @@ func NewSet(limit int, now time.Time) *Set {
 }
 
 func newTable(buckets int) *table {
-	t := &table{make([]bucket, buckets), make([]atomic.Uint64, buckets/4)}
-	hugePages(t.buckets)
-	return t
+	return &table{make([]bucket, buckets), make([]atomic.Uint64, buckets/4)}
 }
 
 // Len returns how many ids there are, with some that have ended.

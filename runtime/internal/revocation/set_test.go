@@ -251,8 +251,24 @@ func key(i int) []byte {
 // A look-up among many, each of another id in an order that is none, so that
 // neither the processor's caches nor its guesses help: the table of
 // a million may be in the last of the caches, that of eight million hardly is. What is read beside the set (the ids
-// themselves) is read in a row. "hash" is what of it is making the key.
+// themselves) is read in a row. "hash" is what of it is making the key, and
+// "memory" is one access to as much memory, for comparison: each says where the
+// next one is.
 func BenchmarkHas(b *testing.B) {
+	b.Run("1M/memory", func(b *testing.B) {
+		next := make([]struct {
+			i uint32
+			_ [60]byte
+		}, 1<<19)
+		all := rand.New(rand.NewSource(1)).Perm(len(next))
+		for i, k := range all {
+			next[k].i = uint32(all[(i+1)%len(all)])
+		}
+		i := uint32(0)
+		for b.Loop() {
+			i = next[i].i
+		}
+	})
 	const asked = 1 << 20
 	for _, n := range []int{1_000_000, 8_000_000} {
 		var s *revocation.Set

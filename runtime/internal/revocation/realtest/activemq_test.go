@@ -2,6 +2,7 @@ package realtest
 
 import (
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -178,5 +179,63 @@ func TestActiveMQKeeps(t *testing.T) {
 	until(t, "the last one", func() bool { return g.status(token(t, "secret-last")) == 401 })
 	if code := g.status(token(t, "secret-first")); code != 200 {
 		t.Errorf("it came again: %d", code)
+	}
+}
+
+// Two gateways with durable subscriptions, a publisher that does not stop, and a
+// broker that is killed meanwhile: what the broker has taken is revoked.
+func TestActiveMQKilledUnderLoad(t *testing.T) {
+	activeMQ.use(t)
+	var all []*running
+	for _, name := range []string{"gw-load-1", "gw-load-2"} {
+		g := start(t, append(realtime("", "stomp://"+activeMQ.address("stomp")), durable(name))...)
+		g.untilReady(`"connected": true`)
+		all = append(all, g)
+	}
+	var taken atomic.Int64
+	stop, published := make(chan struct{}), make(chan []string)
+	go func() {
+		var ids []string
+		var c *stomp.Conn
+		for i := 0; ; i++ {
+			select {
+			case <-stop:
+				published <- ids
+				return
+			default:
+			}
+			if c == nil {
+				var err error
+				if c, err = stomp.Dial("tcp", activeMQ.address("stomp"), stomp.ConnOpt.Login("admin", "admin"), stomp.ConnOpt.HeartBeat(0, 0), stomp.ConnOpt.Logger(nil)); err != nil {
+					c = nil
+					time.Sleep(10 * time.Millisecond)
+					continue
+				}
+			}
+			id := fmt.Sprintf("secret-load-%d", i)
+			if err := c.Send("/topic/tokenRevocation", "text/plain", []byte(id), stomp.SendOpt.NoContentLength, stomp.SendOpt.Receipt, stomp.SendOpt.Header("persistent", "true")); err != nil {
+				_ = c.MustDisconnect()
+				c = nil
+				continue
+			}
+			ids = append(ids, id)
+			taken.Add(1)
+		}
+	}()
+	more := func() {
+		enough := taken.Load() + 50
+		until(t, "messages that the broker has taken", func() bool { return taken.Load() > enough })
+	}
+	more()
+	activeMQ.kill()
+	activeMQ.restart(t)
+	more()
+	close(stop)
+	ids := <-published
+	for _, g := range all {
+		for _, id := range ids {
+			bearer := token(t, id)
+			until(t, id, func() bool { return g.status(bearer) == 401 })
+		}
 	}
 }
