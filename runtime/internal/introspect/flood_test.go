@@ -51,6 +51,31 @@ func TestTokensThatAreNotJudged(t *testing.T) {
 	}
 }
 
+// Who is named in the body is told 400 and not 401 that he is not known. That is
+// about the gateway, and everybody's failure.
+func TestCredentialsRefused(t *testing.T) {
+	for answer, refused := range map[string]bool{
+		`{"error":"invalid_client"}`: true, `{"error":"unauthorized_client","error_description":"x"}`: true,
+		`{"error":"invalid_request"}`: false, `{"error":7}`: false, `invalid_client`: false, ``: false,
+	} {
+		s := newServer(t)
+		s.answer.Store(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(400)
+			_, _ = io.WriteString(w, answer)
+		}))
+		var log bytes.Buffer
+		in := s.introspector(t, introspect.Server{}, introspect.Options{Logger: slog.New(slog.NewTextHandler(&log, nil))})
+		for i := range 10 {
+			if _, err := in.Judge(from("192.0.2.1"), fmt.Append(nil, "t", i), noon); code(err) != 503 {
+				t.Errorf("%s: %v", answer, err)
+			}
+		}
+		if n := s.calls.Load(); n != map[bool]int64{true: 5, false: 10}[refused] || strings.Contains(log.String(), "own credentials") != refused {
+			t.Errorf("%s: %d questions, logged\n%s", answer, n, log.String())
+		}
+	}
+}
+
 // Made-up tokens of one network wait for each other. Others' new tokens find
 // room, and the server has no more to do than is allowed.
 func TestFlood(t *testing.T) {

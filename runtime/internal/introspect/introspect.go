@@ -42,6 +42,7 @@ import (
 	"github.com/microgw/microgw/runtime/internal/fault"
 	"github.com/microgw/microgw/runtime/internal/flight"
 	"github.com/microgw/microgw/runtime/internal/keys/confirm"
+	"github.com/microgw/microgw/runtime/internal/keys/strictjson"
 )
 
 // MaxToken is the length of the longest token that is asked about.
@@ -444,21 +445,38 @@ func (c *circuit) worked() bool {
 
 var errCredentials = errors.New("the server refuses the gateway's own credentials")
 
-// A tokenError is a status that says something of the question and not of the
+// A tokenError is a refusal that says something of the question and not of the
 // server.
-type tokenError struct{ status int }
-
-func (e *tokenError) Error() string {
-	return fmt.Sprintf("the server answered with status %d", e.status)
+type tokenError struct {
+	status int
+	code   string
 }
 
-// statusError is an answer that is none.
-func statusError(r *http.Response) error {
-	switch r.StatusCode {
+func (e *tokenError) Error() string {
+	return fmt.Sprintf("the server answered with status %d %.40q", e.status, e.code)
+}
+
+// statusError is an answer that is none. body is its beginning.
+func statusError(status int, body []byte) error {
+	switch status {
 	case http.StatusUnauthorized, http.StatusForbidden:
-		return fmt.Errorf("%w (status %d)", errCredentials, r.StatusCode)
+		return fmt.Errorf("%w (status %d)", errCredentials, status)
 	case http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusUnprocessableEntity:
-		return &tokenError{r.StatusCode}
+		code := ""
+		if strictjson.Object(body, func(name, value []byte) error {
+			if string(name) == "error" {
+				code, _ = strictjson.String(value)
+			}
+			return nil
+		}) != nil {
+			code = ""
+		}
+		// Which is 401 only for those who are named in the header (RFC 6749, section
+		// 5.2).
+		if strings.HasPrefix(code, "invalid_client") || code == "unauthorized_client" {
+			return fmt.Errorf("%w (status %d %s)", errCredentials, status, code)
+		}
+		return &tokenError{status, code}
 	}
-	return fmt.Errorf("the server answered with status %d", r.StatusCode)
+	return fmt.Errorf("the server answered with status %d", status)
 }

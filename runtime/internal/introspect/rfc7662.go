@@ -121,8 +121,10 @@ func post(ctx context.Context, c *http.Client, to string, h http.Header, body, m
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
-		_, _ = io.CopyN(io.Discard, resp.Body, 4<<10) // so that the connection can be used again
-		return nil, statusError(resp)
+		// What it says, which is for the log, and so that the connection can be used
+		// again.
+		said, _ := io.ReadAll(io.LimitReader(resp.Body, 4<<10))
+		return nil, statusError(resp.StatusCode, said)
 	}
 	if got, _, err := mime.ParseMediaType(resp.Header.Get("Content-Type")); err != nil || got != mediaType {
 		return nil, fmt.Errorf("the server answered with something that is not %s", mediaType)
