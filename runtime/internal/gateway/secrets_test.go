@@ -178,28 +178,13 @@ func stompLiar(t *testing.T, messages ...string) (address string) {
 // echoing is a server of no protocol: it says back what it hears.
 func echoing(t *testing.T, wrap func([]byte) []byte) (address string) {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { l.Close() })
-	go func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			go func() {
-				defer c.Close()
-				b := make([]byte, 16<<10)
-				n, err := c.Read(b)
-				if err == nil {
-					_, _ = c.Write(wrap(b[:n]))
-				}
-			}()
+	return gatewaytest.Serve(t, func(c net.Conn) {
+		b := make([]byte, 16<<10)
+		n, err := c.Read(b)
+		if err == nil {
+			_, _ = c.Write(wrap(b[:n]))
 		}
-	}()
-	return l.Addr().String()
+	}).Addr().String()
 }
 
 // ldapAnswer is a BindResponse (RFC 4511, section 4.2.2) that repeats what it was

@@ -18,6 +18,7 @@ import (
 
 	"github.com/microgw/microgw/runtime/internal/conf"
 	"github.com/microgw/microgw/runtime/internal/gateway"
+	"github.com/microgw/microgw/runtime/internal/gateway/gatewaytest"
 	"github.com/microgw/microgw/schema/artifactpb"
 )
 
@@ -98,34 +99,20 @@ func TestUserStore(t *testing.T) {
 
 // A directory that knows ada; real ones are asked in userstore/ldap.
 func TestDirectory(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { l.Close() })
-	go func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			go func() {
-				defer c.Close()
-				b := make([]byte, 4096)
-				n, err := c.Read(b)
-				if err != nil {
-					return
-				}
-				// A BindResponse (RFC 4511, section 4.2.2): success or invalidCredentials.
-				code := byte(49)
-				if strings.Contains(string(b[:n]), "uid=ada,ou=people") && strings.Contains(string(b[:n]), "lovelace") {
-					code = 0
-				}
-				_, _ = c.Write([]byte{0x30, 12, 0x02, 1, 1, 0x61, 7, 0x0a, 1, code, 0x04, 0, 0x04, 0})
-				_, _ = io.Copy(io.Discard, c)
-			}()
+	l := gatewaytest.Serve(t, func(c net.Conn) {
+		b := make([]byte, 4096)
+		n, err := c.Read(b)
+		if err != nil {
+			return
 		}
-	}()
+		// A BindResponse (RFC 4511, section 4.2.2): success or invalidCredentials.
+		code := byte(49)
+		if strings.Contains(string(b[:n]), "uid=ada,ou=people") && strings.Contains(string(b[:n]), "lovelace") {
+			code = 0
+		}
+		_, _ = c.Write([]byte{0x30, 12, 0x02, 1, 1, 0x61, 7, 0x0a, 1, code, 0x04, 0, 0x04, 0})
+		_, _ = io.Copy(io.Discard, c)
+	})
 	path := filepath.Join(t.TempDir(), "users.mgw")
 	put(t, path, passwordProject(teller(t).URL))
 	g := start(t, gateway.Options{Artifact: path, Conf: conf.Options{Path: os.DevNull, Set: local(
@@ -140,49 +127,35 @@ func TestDirectory(t *testing.T) {
 // A directory that is searched, and a service for those who are not in it. Whoever
 // is in one place is nobody else in the next.
 func TestTwoUserStores(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { l.Close() })
-	go func() {
-		for {
-			c, err := l.Accept()
+	l := gatewaytest.Serve(t, func(c net.Conn) {
+		b := make([]byte, 4096)
+		for id := byte(1); ; id++ {
+			n, err := c.Read(b)
 			if err != nil {
 				return
 			}
-			go func() {
-				defer c.Close()
-				b := make([]byte, 4096)
-				for id := byte(1); ; id++ {
-					n, err := c.Read(b)
-					if err != nil {
-						return
-					}
-					says := string(b[:n])
-					code := byte(49)
-					switch {
-					case strings.Contains(says, "broken"):
-						return
-					case strings.Contains(says, "lovelace"):
-						code = 0
-						fallthrough
-					case strings.Contains(says, "cn="): // a bind: success or invalidCredentials
-						_, err = c.Write([]byte{0x30, 12, 0x02, 1, id, 0x61, 7, 0x0a, 1, code, 0x04, 0, 0x04, 0})
-					default:
-						if strings.Contains(says, "ada") {
-							// A SearchResultEntry (RFC 4511, section 4.5.2): cn=ada, no attributes.
-							_, _ = c.Write([]byte("\x30\x10\x02\x01" + string(rune(id)) + "\x64\x0b\x04\x07cn=ada0\x30\x00"))
-						}
-						_, err = c.Write([]byte{0x30, 12, 0x02, 1, id, 0x65, 7, 0x0a, 1, 0, 0x04, 0, 0x04, 0})
-					}
-					if err != nil {
-						return
-					}
+			says := string(b[:n])
+			code := byte(49)
+			switch {
+			case strings.Contains(says, "broken"):
+				return
+			case strings.Contains(says, "lovelace"):
+				code = 0
+				fallthrough
+			case strings.Contains(says, "cn="): // a bind: success or invalidCredentials
+				_, err = c.Write([]byte{0x30, 12, 0x02, 1, id, 0x61, 7, 0x0a, 1, code, 0x04, 0, 0x04, 0})
+			default:
+				if strings.Contains(says, "ada") {
+					// A SearchResultEntry (RFC 4511, section 4.5.2): cn=ada, no attributes.
+					_, _ = c.Write([]byte("\x30\x10\x02\x01" + string(rune(id)) + "\x64\x0b\x04\x07cn=ada0\x30\x00"))
 				}
-			}()
+				_, err = c.Write([]byte{0x30, 12, 0x02, 1, id, 0x65, 7, 0x0a, 1, 0, 0x04, 0, 0x04, 0})
+			}
+			if err != nil {
+				return
+			}
 		}
-	}()
+	})
 	var asked atomic.Int32
 	service := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		asked.Add(1)

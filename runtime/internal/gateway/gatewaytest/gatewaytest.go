@@ -1,5 +1,6 @@
 // Package gatewaytest has what tests of whole gateways need beside the gateway:
-// an issuer's key, and a log that may be read while it is written.
+// an issuer's key, a server of any protocol, and a log that may be read while it
+// is written.
 package gatewaytest
 
 import (
@@ -11,6 +12,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"net"
 	"sync"
 	"testing"
 )
@@ -54,6 +56,30 @@ func (s *Signer) Sign(t testing.TB, typ string, claims map[string]any) string {
 	r.FillBytes(raw[:32])
 	sig.FillBytes(raw[32:])
 	return text + "." + b64(raw)
+}
+
+// Serve has each handle the connections to a port of 127.0.0.1, each on a
+// goroutine and closed afterwards, until the test ends or the listener is closed.
+func Serve(t testing.TB, each func(net.Conn)) net.Listener {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer c.Close()
+				each(c)
+			}()
+		}
+	}()
+	return l
 }
 
 // A Log is what a gateway has written so far. The zero value is empty.

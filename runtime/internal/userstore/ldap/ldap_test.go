@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/microgw/microgw/runtime/internal/gateway/gatewaytest"
 	"github.com/microgw/microgw/runtime/internal/policy/basic"
 	"github.com/microgw/microgw/runtime/internal/userstore"
 	"github.com/microgw/microgw/runtime/internal/userstore/ldap"
@@ -40,35 +41,21 @@ func verdict(user string, err error) string {
 // other, and then says nothing more until the client hangs up; nil hangs up.
 func serve(t *testing.T, answers ...[]byte) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { l.Close() })
-	go func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
+	l := gatewaytest.Serve(t, func(c net.Conn) {
+		request := make([]byte, 4096)
+		for _, a := range answers {
+			if a == nil {
 				return
 			}
-			go func() {
-				defer c.Close()
-				request := make([]byte, 4096)
-				for _, a := range answers {
-					if a == nil {
-						return
-					}
-					if _, err := c.Read(request); err != nil {
-						return
-					}
-					if _, err := c.Write(a); err != nil {
-						return
-					}
-				}
-				_, _ = io.Copy(io.Discard, c)
-			}()
+			if _, err := c.Read(request); err != nil {
+				return
+			}
+			if _, err := c.Write(a); err != nil {
+				return
+			}
 		}
-	}()
+		_, _ = io.Copy(io.Discard, c)
+	})
 	return "ldap://" + l.Addr().String()
 }
 
