@@ -66,7 +66,7 @@ func TestOpaqueClients(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	write(t, dir, "petstore/api_definitions/petstore.yaml", string(text)+"\nx-wso2-mutual-ssl: optional\n")
+	write(t, dir, "petstore/api_definitions/petstore.yaml", string(text)+"\nx-wso2-mutual-ssl: optional\nx-wso2-application-security: {optional: false}\n")
 	must(t, dir, "micro-gw", "build", "petstore")
 	start(t, dir, "micro-gw", "mock", "petstore", "--port", mockPort).listening(mockPort)
 	provider(idpPort)

@@ -43,6 +43,8 @@ type State struct {
 	LogLinesDropped uint64
 	// Revocations is how the gateway learns of revoked tokens; nil if it does not.
 	Revocations *Revocations
+	// Unchecked says why opaque tokens cannot be checked just now, "" if they can.
+	Unchecked string
 	// Refused says why the last attempt to load another artifact failed, "" if
 	// it did not.
 	Refused string
@@ -197,6 +199,9 @@ func (h *handler) ready(w http.ResponseWriter, _ *http.Request) {
 		if s.Revocations.Lost > 0 {
 			r.Warnings = append(r.Warnings, fmt.Sprintf("%d revoked tokens were forgotten for want of room, those that end first: raise tokenRevocationConfig.capacity", s.Revocations.Lost))
 		}
+	}
+	if s.Unchecked != "" {
+		r.Warnings = append(r.Warnings, "opaque tokens that are not known yet cannot be checked: "+s.Unchecked)
 	}
 	if s.Draining {
 		r.Reasons = append(r.Reasons, "the gateway is shutting down")

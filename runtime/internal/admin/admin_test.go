@@ -75,6 +75,8 @@ func TestReady(t *testing.T) {
 		{"no issuer with keys", func(s *admin.State) { s.KeySets[0].Loaded, s.KeySets[1].Loaded = false, false }, 503,
 			[]string{`the keys of issuer "https://a" were never loaded`, `the keys of issuer "https://b" were never loaded`}, nil},
 		{"no issuers", func(s *admin.State) { s.KeySets = nil }, 200, nil, nil},
+		{"opaque tokens", func(s *admin.State) { s.Unchecked = "connection refused" }, 200, nil,
+			[]string{"opaque tokens that are not known yet cannot be checked: connection refused"}},
 		{"development", func(s *admin.State) { s.Development = true }, 200, nil,
 			[]string{"development mode: tokens signed with the project's development key, if it has one, are accepted"}},
 		{"artifact refused", func(s *admin.State) { s.Refused = "x.mgw: truncated" }, 200, nil,

@@ -353,6 +353,9 @@ func (g *gateway) run(ctx context.Context) (err error) {
 	if i := g.identity; i != nil && i.files != nil {
 		wg.Go(func() { watch(ctx, i.files, i.seen, g.reloadIdentity) })
 	}
+	if o := g.issuers.own; o != nil && o.files != nil {
+		wg.Go(func() { watch(ctx, o.files, o.seen, func() { o.reload(g.issuers.opaque, g.log) }) })
+	}
 	if k := g.clients; k != nil {
 		wg.Go(func() { watch(ctx, k.files, k.seen, func() { k.reload(g.log) }) })
 		if k.revoked != nil {
@@ -370,6 +373,9 @@ func (g *gateway) run(ctx context.Context) (err error) {
 	hangup := func() {
 		g.reload("SIGHUP")
 		g.reloadIdentity()
+		if o := g.issuers.own; o != nil && o.files != nil {
+			o.reload(g.issuers.opaque, g.log)
+		}
 		if g.clients != nil {
 			g.clients.reload(g.log)
 			g.clients.reloadCRL(g.log)

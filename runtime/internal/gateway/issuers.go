@@ -32,6 +32,7 @@ type issuers struct {
 	remotes []*keys.Remote           // all that were made
 	revoked *revocation.Set          // nil: tokens are not looked up
 	opaque  *introspect.Introspector // nil: tokens must be signed
+	own     *ownProof                // for whom that asks; nil: nobody
 
 	// A verifier remembers tokens. It is kept for as long as the development
 	// key stays the same, so that a swap does not make every token new.
@@ -74,7 +75,7 @@ func newIssuers(c *conf.Config, log *slog.Logger) (_ *issuers, err error) {
 			UsernameClaim: i.UsernameClaim, Renamed: i.Renamed, Demands: demands(i, c.Security.ValidateSubscriptions),
 		})
 	}
-	if is.opaque, err = newIntrospector(c, is.trusted, log); err != nil {
+	if is.opaque, err = is.newIntrospector(); err != nil {
 		return nil, err
 	}
 	return is, nil

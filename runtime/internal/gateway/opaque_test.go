@@ -14,6 +14,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 
 	"software.sslmate.com/src/go-pkcs12"
@@ -62,6 +63,10 @@ func TestOpaque(t *testing.T) {
 	g.expect(pet, 200, "^up", "Authorization", "Bearer good-1")
 	g.expect(pet, 503, `"code":900900.*The access token cannot be checked now`, "Authorization", "Bearer good-3")
 	g.untilLogged("opaque tokens cannot be checked")
+	for range 4 {
+		g.expect(pet, 503, `"code":900900`, "Authorization", "Bearer good-3")
+	}
+	g.expect("http://"+g.at.Admin+"/ready", 200, `opaque tokens that are not known yet cannot be checked: .*refused`)
 	g.stop()
 	for _, secret := range []string{"good", "bad-1", "hush", "eyJ"} {
 		if strings.Contains(g.log.String(), secret) {
@@ -80,18 +85,23 @@ func TestOpaqueByCertificate(t *testing.T) {
 	path := filepath.Join(dir, "pets.mgw")
 	put(t, path, project("pets", echo(t, "up").URL, nil))
 	ca := newAuthority(t, "ca")
-	own := ca.client("gateway")
-	der, err := x509.MarshalPKCS8PrivateKey(own.PrivateKey)
-	if err != nil {
-		t.Fatal(err)
-	}
 	cert, key := filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
-	replace(t, cert, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: own.Certificate[0]}))
-	replace(t, key, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))
+	issue := func(name string) {
+		own := ca.client(name)
+		der, err := x509.MarshalPKCS8PrivateKey(own.PrivateKey)
+		if err != nil {
+			t.Fatal(err)
+		}
+		replace(t, cert, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: own.Certificate[0]}))
+		replace(t, key, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))
+	}
+	issue("gateway")
+	var shown atomic.Value
 	idp := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if len(r.TLS.PeerCertificates) != 1 || r.TLS.PeerCertificates[0].Subject.CommonName != "gateway" || r.FormValue("client_id") != "gw" || r.Header.Get("Authorization") != "" {
+		if len(r.TLS.PeerCertificates) != 1 || r.FormValue("client_id") != "gw" || r.Header.Get("Authorization") != "" {
 			t.Errorf("%v %v", r.Form, r.Header)
 		}
+		shown.Store(r.TLS.PeerCertificates[0].Subject.CommonName)
 		w.Header().Set("Content-Type", "application/json")
 		fmt.Fprint(w, `{"active":true}`)
 	}))
@@ -112,6 +122,21 @@ func TestOpaqueByCertificate(t *testing.T) {
 	g.expect(pet, 200, "^up", "Authorization", "Bearer opaque")
 	g.expect(pet, 200, "^up", "Authorization", "Bearer "+newSigner(t).token(t, "https://elsewhere"))
 	g.expect(pet, 401, "900901", "Authorization", "Bearer not.a.token")
+	if got := shown.Load(); got != "gateway" {
+		t.Errorf("shown the certificate of %s", got)
+	}
+	// A certificate is renewed, and then its file is spoilt.
+	issue("gateway renewed")
+	g.signals <- syscall.SIGHUP
+	g.untilLogged("the gateway's key for introspection read")
+	g.expect(pet, 200, "^up", "Authorization", "Bearer another")
+	if got := shown.Load(); got != "gateway renewed" {
+		t.Errorf("after it was renewed: shown the certificate of %s", got)
+	}
+	replace(t, cert, []byte("spoilt"))
+	g.signals <- syscall.SIGHUP
+	g.untilLogged("the gateway's key for introspection: the one before goes on")
+	g.expect(pet, 200, "^up", "Authorization", "Bearer one-more")
 }
 
 // Credentials of other kinds are shown to nobody, although signed tokens of

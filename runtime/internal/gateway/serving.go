@@ -209,6 +209,11 @@ func (g *gateway) State() admin.State {
 	if text := g.refused.Load(); text != nil {
 		s.Refused = *text
 	}
+	if in := g.issuers.opaque; in != nil {
+		if err := in.Failing(); err != nil {
+			s.Unchecked = err.Error()
+		}
+	}
 	if g.access != nil {
 		s.LogLinesDropped = g.access.Dropped()
 	}

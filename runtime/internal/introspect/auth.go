@@ -3,24 +3,18 @@ package introspect
 import (
 	"context"
 	"crypto"
-	"crypto/ecdsa"
-	"crypto/ed25519"
-	"crypto/elliptic"
 	"crypto/rand"
-	"crypto/rsa"
-	"crypto/sha256"
 	"crypto/tls"
-	"encoding/asn1"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"math/big"
 	"net/http"
 	"net/url"
 	"sync"
 	"time"
 
+	"github.com/microgw/microgw/runtime/internal/keys/sign"
 	"github.com/microgw/microgw/runtime/internal/keys/strictjson"
 )
 
@@ -77,6 +71,13 @@ func ClientCertificate(id string) Auth {
 	})
 }
 
+// Latest is whoever current says, asked for each question: a key may be replaced.
+func Latest(current func() Auth) Auth {
+	return authFunc(func(ctx context.Context, form url.Values, h http.Header) error {
+		return current().authenticate(ctx, form, h)
+	})
+}
+
 // assertionLife is how long an assertion is good for.
 const assertionLife = time.Minute
 
@@ -84,7 +85,7 @@ const assertionLife = time.Minute
 // section 2.2). audience is what that token is for, as a rule the server's
 // issuer or its introspection endpoint; keyID may be "".
 func PrivateKeyJWT(id, keyID, audience string, key crypto.Signer, now func() time.Time) (Auth, error) {
-	alg, err := algorithm(key)
+	alg, err := sign.Algorithm(key.Public())
 	if err != nil {
 		return nil, err
 	}
@@ -109,7 +110,7 @@ func PrivateKeyJWT(id, keyID, audience string, key crypto.Signer, now func() tim
 			return err
 		}
 		signed := b64(header) + "." + b64(claims)
-		signature, err := sign(key, signed)
+		signature, err := sign.Sign(key, signed)
 		if err != nil {
 			return err
 		}
@@ -121,43 +122,6 @@ func PrivateKeyJWT(id, keyID, audience string, key crypto.Signer, now func() tim
 }
 
 func b64(b []byte) string { return base64.RawURLEncoding.EncodeToString(b) }
-
-func algorithm(key crypto.Signer) (string, error) {
-	switch k := key.(type) {
-	case *rsa.PrivateKey:
-		if k.N.BitLen() < 2048 {
-			return "", fmt.Errorf("an RSA key of %d bits is too short", k.N.BitLen())
-		}
-		return "RS256", nil
-	case *ecdsa.PrivateKey:
-		if k.Curve == elliptic.P256() {
-			return "ES256", nil
-		}
-	case ed25519.PrivateKey:
-		return "EdDSA", nil
-	}
-	return "", errors.New("the key is neither RSA nor P-256 nor Ed25519")
-}
-
-func sign(key crypto.Signer, text string) ([]byte, error) {
-	if _, ok := key.(ed25519.PrivateKey); ok {
-		return key.Sign(rand.Reader, []byte(text), crypto.Hash(0))
-	}
-	sum := sha256.Sum256([]byte(text))
-	signature, err := key.Sign(rand.Reader, sum[:], crypto.SHA256)
-	if _, ok := key.(*ecdsa.PrivateKey); err != nil || !ok {
-		return signature, err
-	}
-	// RFC 7518, section 3.4 wants the two numbers side by side.
-	var pair struct{ R, S *big.Int }
-	if _, err := asn1.Unmarshal(signature, &pair); err != nil {
-		return nil, err
-	}
-	out := make([]byte, 64)
-	pair.R.FillBytes(out[:32])
-	pair.S.FillBytes(out[32:])
-	return out, nil
-}
 
 // ClientCredentials is an access token that the gateway fetches for itself (RFC
 // 6749, section 4.4), as client, and fetches anew before it ends.

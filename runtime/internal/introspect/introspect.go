@@ -304,9 +304,22 @@ func (in *Introspector) Forget(token string) {
 	})
 }
 
+// Failing is why tokens that are not known yet cannot be checked; nil if they can,
+// as far as anybody has tried.
+func (in *Introspector) Failing() error {
+	in.circuit.mu.Lock()
+	defer in.circuit.mu.Unlock()
+	if in.circuit.failures < failuresToOpen {
+		return nil
+	}
+	return in.circuit.last
+}
+
 var (
 	errOut  = errors.New("the server failed several times in a row; it is not asked for a while")
 	errFull = errors.New("too many questions under way")
+
+	errPanic = errors.New("asking ended in a panic")
 )
 
 // askOne asks if that is of any use, and learns from how it went.
@@ -331,7 +344,7 @@ func (in *Introspector) askOne(q question, client netip.Addr) (a *answer, err er
 	ended := false
 	defer func() {
 		if !ended {
-			in.circuit.failed(in.now())
+			in.circuit.failed(in.now(), errPanic)
 		}
 	}()
 	a, err = in.ask(ctx, q)
@@ -353,7 +366,7 @@ func (in *Introspector) askOne(q question, client netip.Addr) (a *answer, err er
 	case waited && errors.Is(err, context.DeadlineExceeded):
 		// It had less time than it is given.
 		in.circuit.leave()
-	case in.circuit.failed(in.now()):
+	case in.circuit.failed(in.now(), err):
 		in.log.Warn("opaque tokens cannot be checked; those not known yet are answered 503", "error", err)
 	}
 	return nil, err
@@ -374,6 +387,7 @@ type circuit struct {
 	probing  bool
 	reported bool
 	told     time.Time // when a line was written about a token
+	last     error     // of the failures
 }
 
 // open reports whether nobody may ask just now.
@@ -420,10 +434,11 @@ func (c *circuit) leave() {
 }
 
 // failed returns whether that is worth a line in the log.
-func (c *circuit) failed(now time.Time) bool {
+func (c *circuit) failed(now time.Time, err error) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.failures++
+	c.last = err
 	if c.failures >= failuresToOpen && (c.probing || c.until.IsZero() || c.pause == 0) {
 		c.pause = min(max(2*c.pause, firstPause), longestPause)
 		c.until = now.Add(c.pause)
@@ -439,7 +454,7 @@ func (c *circuit) worked() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	again := c.reported
-	c.failures, c.pause, c.until, c.probing, c.reported = 0, 0, time.Time{}, false, false
+	c.failures, c.pause, c.until, c.probing, c.reported, c.last = 0, 0, time.Time{}, false, false, nil
 	return again
 }
 

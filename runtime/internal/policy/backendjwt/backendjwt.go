@@ -18,13 +18,11 @@ package backendjwt
 import (
 	"crypto"
 	"crypto/ecdsa"
-	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/sha1"
 	"crypto/sha256"
 	"crypto/x509"
-	"encoding/asn1"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -38,6 +36,7 @@ import (
 
 	"github.com/microgw/microgw/runtime/internal/exchange"
 	"github.com/microgw/microgw/runtime/internal/fault"
+	"github.com/microgw/microgw/runtime/internal/keys/sign"
 	"github.com/microgw/microgw/runtime/internal/keys/strictjson"
 )
 
@@ -103,35 +102,30 @@ func New(o Options) (*Generator, error) {
 	case o.Key == nil:
 		return nil, errors.New("backend JWT: no key")
 	}
+	alg, err := sign.Algorithm(o.Key.Public())
+	if err != nil {
+		return nil, fmt.Errorf("backend JWT: %w", err)
+	}
 	var jwk any // members in the order of their names, as RFC 7638 has them
-	alg := ""
 	switch pub := o.Key.Public().(type) {
 	case *rsa.PublicKey:
-		if pub.N.BitLen() < 2048 {
-			return nil, fmt.Errorf("backend JWT: RSA key of %d bits; 2048 at least", pub.N.BitLen())
-		}
-		alg = "RS256"
 		jwk = struct {
 			E   string `json:"e"`
 			Kty string `json:"kty"`
 			N   string `json:"n"`
 		}{b64(big.NewInt(int64(pub.E)).Bytes()), "RSA", b64(pub.N.Bytes())}
 	case *ecdsa.PublicKey:
-		if pub.Curve != elliptic.P256() {
-			return nil, fmt.Errorf("backend JWT: a key of the curve %s; only P-256 can be used", pub.Curve.Params().Name)
-		}
 		point, err := pub.Bytes()
 		if err != nil {
 			return nil, fmt.Errorf("backend JWT: %w", err)
 		}
-		alg = "ES256"
 		jwk = struct {
 			Crv string `json:"crv"`
 			Kty string `json:"kty"`
 			X   string `json:"x"`
 			Y   string `json:"y"`
 		}{"P-256", "EC", b64(point[1:33]), b64(point[33:])}
-	default:
+	default: // EdDSA, which WSO2's backends do not know
 		return nil, fmt.Errorf("backend JWT: a key of the kind %T cannot be used", pub)
 	}
 	member, err := json.Marshal(jwk)
@@ -249,17 +243,8 @@ func (g *Generator) sign(k key, now int64) (value []byte, until int64, err error
 		return nil, 0, err
 	}
 	signed := g.header + b64(claims)
-	sum := sha256.Sum256([]byte(signed))
-	var signature []byte
-	if pub, ok := g.o.Key.Public().(*ecdsa.PublicKey); ok {
-		der, err := g.o.Key.Sign(rand.Reader, sum[:], crypto.SHA256)
-		if err != nil {
-			return nil, 0, err
-		}
-		if signature, err = fixed(der, (pub.Params().BitSize+7)/8); err != nil {
-			return nil, 0, err
-		}
-	} else if signature, err = g.o.Key.Sign(rand.Reader, sum[:], crypto.SHA256); err != nil {
+	signature, err := sign.Sign(g.o.Key, signed)
+	if err != nil {
 		return nil, 0, err
 	}
 	return []byte(signed + "." + b64(signature)), until, nil
@@ -308,17 +293,4 @@ func (g *Generator) claims(k key, now, expires int64) ([]byte, error) {
 		}
 	}
 	return json.Marshal(all)
-}
-
-// fixed turns an ASN.1 signature into r and s of n bytes each (RFC 7518, section
-// 3.4).
-func fixed(der []byte, n int) ([]byte, error) {
-	var rs struct{ R, S *big.Int }
-	if rest, err := asn1.Unmarshal(der, &rs); err != nil || len(rest) > 0 {
-		return nil, errors.New("the key made a signature of a strange form")
-	}
-	out := make([]byte, 2*n)
-	rs.R.FillBytes(out[:n])
-	rs.S.FillBytes(out[n:])
-	return out, nil
 }
