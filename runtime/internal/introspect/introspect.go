@@ -34,6 +34,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -468,7 +469,15 @@ type tokenError struct {
 }
 
 func (e *tokenError) Error() string {
-	return fmt.Sprintf("the server answered with status %d %.40q", e.status, e.code)
+	return strings.TrimSpace(fmt.Sprintf("the server answered with status %d %s", e.status, e.code))
+}
+
+// codes are those of RFC 6749, section 5.2, RFC 7009, section 2.2.1, and RFC 6750,
+// section 3.1. Another text is not repeated: a server that echoes what it was asked
+// would have the token in a log.
+var codes = []string{
+	"invalid_request", "invalid_grant", "unsupported_grant_type", "invalid_scope",
+	"unsupported_token_type", "invalid_token", "insufficient_scope",
 }
 
 // statusError is an answer that is none. body is its beginning.
@@ -489,7 +498,10 @@ func statusError(status int, body []byte) error {
 		// Which is 401 only for those who are named in the header (RFC 6749, section
 		// 5.2).
 		if strings.HasPrefix(code, "invalid_client") || code == "unauthorized_client" {
-			return fmt.Errorf("%w (status %d %s)", errCredentials, status, code)
+			return fmt.Errorf("%w (status %d)", errCredentials, status)
+		}
+		if !slices.Contains(codes, code) {
+			code = ""
 		}
 		return &tokenError{status, code}
 	}
