@@ -145,23 +145,46 @@ func (a *api) bounded(op *spec.Operation, alternatives [][]requirement) {
 }
 
 // possible warns of what no request can bring: a token and a password have one
-// header field, whatever its name, and a request with two of it is refused.
+// header field, whatever its name, and a request with two of it is refused. So
+// does an API key that has been given the same field.
 func (a *api) possible(op *spec.Operation, alternatives [][]requirement) {
+	header := "Authorization"
+	if h := a.doc.Extensions.AuthHeader; h != nil {
+		header = h.Value
+	}
 	for _, alt := range alternatives {
-		if slices.ContainsFunc(alt, func(r requirement) bool { return token(r.scheme.Kind) }) &&
-			slices.ContainsFunc(alt, func(r requirement) bool { return r.scheme.Kind == spec.Basic }) {
-			at := op.At
-			if op.Security != nil {
-				at = op.Security.At
-			}
-			what := "nobody can call it"
-			if len(alternatives) > 1 {
-				what = "nobody can meet that alternative"
-			}
-			a.c.diags.WarnHint(at, "make them alternatives, each an entry of the list of its own",
-				"it asks for a token together with a name and a password: both are sent in the same header, which a request has once, so %s", what)
-			return
+		has := func(is func(spec.SecurityScheme) bool) bool {
+			return slices.ContainsFunc(alt, func(r requirement) bool { return is(r.scheme) })
 		}
+		mere := has(func(s spec.SecurityScheme) bool { return token(s.Kind) })
+		password := has(func(s spec.SecurityScheme) bool { return s.Kind == spec.Basic })
+		key := has(func(s spec.SecurityScheme) bool {
+			return s.Kind == spec.APIKey && s.In == "header" && strings.EqualFold(s.Key, header)
+		})
+		what, where := "a token together with a name and a password", "in the same header"
+		switch {
+		case mere && password:
+		case mere && key:
+			what, where = "a token together with an API key", "in the header "+header
+		case password && key:
+			what, where = "a name and a password together with an API key", "in the header "+header
+		default:
+			continue
+		}
+		at := op.At
+		if op.Security != nil {
+			at = op.Security.At
+		}
+		who := "nobody can call it"
+		if len(alternatives) > 1 {
+			who = "nobody can meet that alternative"
+		}
+		hint := "make them alternatives, each an entry of the list of its own"
+		if !(mere && password) {
+			hint = "give the key a header of its own, or the other one by x-wso2-auth-header"
+		}
+		a.c.diags.WarnHint(at, hint, "it asks for %s: both are sent %s, which a request has once, so %s", what, where, who)
+		return
 	}
 }
 

@@ -369,7 +369,11 @@ func (c *checker) scheme(n *tree.Node, s *SecurityScheme) {
 		if typ == "" {
 			c.diags.Errorf(at("type"), `the security scheme lacks "type": one of %s`, strings.Join(known, ", "))
 		} else {
-			c.diags.ErrorHint(at("type"), diag.DidYouMean(typ, known), "%q is none of %s", typ, strings.Join(known, ", "))
+			hint := diag.DidYouMean(typ, known)
+			if typ == "mutualTLS" {
+				hint = "OpenAPI 3.1 has it; here x-wso2-mutual-ssl: mandatory asks for client certificates"
+			}
+			c.diags.ErrorHint(at("type"), hint, "%q is none of %s", typ, strings.Join(known, ", "))
 		}
 		return
 	}
@@ -405,8 +409,12 @@ func (c *checker) scheme(n *tree.Node, s *SecurityScheme) {
 		if !slices.Contains(places, s.In) {
 			c.diags.ErrorHint(at("in"), diag.DidYouMean(s.In, places), `want "in" to be one of %s`, strings.Join(places, ", "))
 		}
-		if s.Key == "" {
+		switch {
+		case s.Key == "":
 			c.diags.Errorf(at("name"), "the API key has no name")
+		case s.In != "query" && !fieldName.MatchString(s.Key):
+			// RFC 9110, section 5.1; RFC 6265, section 4.1.1.
+			c.diags.Warnf(at("name"), "no %s can have the name %q, so nobody can send this key", s.In, s.Key)
 		}
 	case "http":
 		switch scheme := strings.ToLower(text("scheme")); scheme {
