@@ -20,17 +20,20 @@ import (
 // It is one open hash table of buckets, each a line of the processor's cache, so
 // that whoever looks for an id among many waits for memory once, and now and then
 // for the line beside it. Before it there is a filter, a byte for an id, which the
-// caches can hold: of 20 ids that are not revoked 19 are told by it alone. An entry is two words: 64 bits of one hash, which also
-// say in which bucket it is or after which, and 32 bits of another beside the
-// second at which it ends. The places of a bucket are taken one after the other
-// and never given back, only to other entries, so an empty one ends the search.
+// caches can hold: of 20 ids that are not revoked 19 are told by it alone.
+//
+// An entry is two words: 64 bits of one hash, which also say in which bucket it is
+// or after which, and 32 bits of another beside the second at which it ends. The
+// places of a bucket are taken one after the other and never given back, only to
+// other entries, so an empty one ends the search. An id that the Set holds by
+// mistake, because it hashes to the same 96 bits, would refuse a good token: with a
+// million entries that happens once in 10^22 look-ups, and by seeds that are the
+// process's own secret.
 //
 // Writers come one at a time. One that gives a place to another entry makes the
 // second word say that there is none, stores the first word, then the second: a
 // reader between these sees two words that are not of one entry, which is as if
-// it had come before. An id that the Set holds by mistake, because it hashes to
-// the same 96 bits, would refuse a good token: with a million entries that happens
-// once in 10^22 look-ups, and by seeds that are the process's own secret.
+// it had come before.
 type Set struct {
 	seeds  [2]maphash.Seed
 	start  int64 // seconds since 1970, what entries count from
