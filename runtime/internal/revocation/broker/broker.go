@@ -33,6 +33,9 @@ const (
 	// Heartbeat is how often both sides say that they are there; who has not for
 	// twice as long is taken for gone.
 	Heartbeat = 10 * time.Second
+	// A durable subscription that ends as soon as this, so many times one after the
+	// other, has come upon a message that the broker cannot deliver.
+	soon, tooOften = 10 * time.Second, 3
 )
 
 // A Dial subscribes to a target's topic. A subscription is live when Dial
@@ -102,10 +105,11 @@ func (s *Subscriber) Run(ctx context.Context) {
 	var complaint source.Complaint
 	var retry source.Backoff
 	first := true
-	last := 0 // the target that worked last; it is tried first
+	last := 0  // the target that worked last; it is tried first
+	ended := 0 // durable subscriptions that ended soon
 	for ctx.Err() == nil {
 		retry.Begin()
-		sub, i, err := s.connect(ctx, last)
+		sub, i, err := s.connect(ctx, last, ended >= tooOften)
 		if ctx.Err() != nil {
 			if err == nil {
 				sub.Close()
@@ -142,16 +146,21 @@ func (s *Subscriber) Run(ctx context.Context) {
 		s.Update(func(st *source.State) { st.Source = t.String() })
 		s.Up()
 		s.SetTried()
+		began := time.Now()
 		err = s.receive(ctx, sub)
 		sub.Close()
+		if ended++; t.Durable == "" || ended > tooOften || time.Since(began) > soon {
+			ended = 0
+		}
 		if ctx.Err() != nil {
 			return
 		}
 		err = errors.New(t.hide(err.Error()))
 		s.Down(err)
 		s.log.Warn("[TokenRevocationJMS] [-] subscription for token revocation is lost", "topic", t.Topic, "broker", t.Address(), "dialect", t.Dialect, "error", err)
-		// A broker that accepts and hangs up at once is not called in a hurry.
-		if !retry.Pause(ctx, source.LastRetry) {
+		// A broker that accepts and hangs up at once is not called in too much of a
+		// hurry; but there is something to be missed.
+		if !retry.Pause(ctx, source.LastAway) {
 			return
 		}
 	}
@@ -174,7 +183,7 @@ type awayError struct{ error }
 func (e *awayError) Unwrap() error { return e.error }
 
 // connect tries the targets, the preferred one first. The error tells of all.
-func (s *Subscriber) connect(ctx context.Context, preferred int) (Subscription, int, error) {
+func (s *Subscriber) connect(ctx context.Context, preferred int, plain bool) (Subscription, int, error) {
 	order := []int{preferred}
 	for i := range s.targets {
 		if i != preferred {
@@ -185,6 +194,7 @@ func (s *Subscriber) connect(ctx context.Context, preferred int) (Subscription, 
 	away := true
 	for _, i := range order {
 		t := s.targets[i]
+		t.Plain = plain
 		one, cancel := context.WithTimeout(ctx, dialTimeout)
 		sub, err := s.o.Dials[t.Dialect](one, t)
 		cancel()

@@ -23,6 +23,7 @@ type fake struct {
 	mu    sync.Mutex
 	up    map[string]bool
 	tried []string
+	plain string // of each of those: "p" or "-"
 	cut   chan struct{}
 }
 
@@ -50,6 +51,12 @@ func (f *fake) dial(ctx context.Context, t broker.Target) (broker.Subscription, 
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.tried = append(f.tried, t.String())
+	f.plain += map[bool]string{true: "p", false: "-"}[t.Plain]
+	if t.Host == "hangs-up" {
+		cut := make(chan struct{})
+		close(cut)
+		return &fakeSubscription{cut: cut}, nil
+	}
 	if t.Host == "hangs" {
 		f.mu.Unlock()
 		<-ctx.Done()
@@ -180,4 +187,30 @@ func TestSubscriberAway(t *testing.T) {
 			t.Errorf("%d attempts in five minutes\n%s", n, log.String())
 		}
 	})
+}
+
+// A broker that hangs up on a durable subscription again and again has a message
+// in the way, which is asked for in a plain form now and then.
+func TestSubscriberInTheWay(t *testing.T) {
+	for durable, want := range map[string]string{"": "--------", "gw-1": "---p---p"} {
+		synctest.Test(t, func(t *testing.T) {
+			f := &fake{}
+			f.set(nil)
+			o := f.options("stomp://hangs-up:1", &bytes.Buffer{})
+			o.Durable = durable
+			s, err := broker.New(o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			ctx, cancel := context.WithCancel(context.Background())
+			done := make(chan struct{})
+			go func() { s.Run(ctx); close(done) }()
+			time.Sleep(time.Minute)
+			cancel()
+			<-done
+			if !strings.HasPrefix(f.plain, want) {
+				t.Errorf("%q: %s, want %s", durable, f.plain, want)
+			}
+		})
+	}
 }

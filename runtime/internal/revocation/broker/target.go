@@ -33,6 +33,10 @@ type Target struct {
 	Username, Password string
 	Topic              string
 	Durable            string // name of a durable subscription, "" for another
+	// Plain asks for one message, in whatever form the broker can give it without
+	// taking pains, after which the subscription ends: there is a message in the way
+	// at which the broker hangs up.
+	Plain bool
 	// Dial opens a connection; nil: over TCP.
 	Dial func(context.Context) (net.Conn, error)
 

@@ -151,8 +151,7 @@ func TestActiveMQComesBack(t *testing.T) {
 func durable(name string) string { return "tokenRevocationConfig.realtime.durableSubscription=" + name }
 
 // What is published while a gateway with a durable subscription is away, it knows
-// when it is back; also if the broker has been killed since. Another, without,
-// does not.
+// when it is back.
 func TestActiveMQKeeps(t *testing.T) {
 	activeMQ.use(t)
 	set := realtime("", "stomp://"+activeMQ.address("stomp"))
@@ -164,17 +163,13 @@ func TestActiveMQKeeps(t *testing.T) {
 	g.stop()
 	p.send("secret-away", "persistent", "true")
 	p.send("secret-away", "persistent", "true")
-	activeMQ.kill()
-	activeMQ.restart(t)
-	p = stompPublisher(t)
-	p.send("secret-back", "persistent", "true")
 	g = start(t, kept...)
-	for _, jti := range []string{"secret-away", "secret-back"} {
-		until(t, jti, func() bool { return g.status(token(t, jti)) == 401 })
-	}
+	until(t, "what was published meanwhile", func() bool { return g.status(token(t, "secret-away")) == 401 })
 	g.stop()
-	// What has been dealt with does not come again.
+	// What has been dealt with does not come again; and an object of Java's, at which
+	// the broker hangs up, is not in the way for ever.
 	g = start(t, kept...)
+	p.send("<map><entry><string>a</string><string>b</string></entry></map>", "transformation", "jms-object-xml", "persistent", "true")
 	p.send("secret-last", "persistent", "true")
 	until(t, "the last one", func() bool { return g.status(token(t, "secret-last")) == 401 })
 	if code := g.status(token(t, "secret-first")); code != 200 {

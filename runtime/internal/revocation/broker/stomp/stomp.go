@@ -43,7 +43,7 @@ func Dial(ctx context.Context, t broker.Target) (broker.Subscription, error) {
 	}
 	// Whatever is waited for below ends with ctx.
 	stop := context.AfterFunc(ctx, func() { _ = nc.Close() })
-	s := &subscription{conn: nc, durable: t.Durable, quit: make(chan struct{})}
+	s := &subscription{conn: nc, durable: t.Durable, plain: t.Plain, quit: make(chan struct{})}
 	s.in = reader{in: bufio.NewReaderSize(readFunc(s.read), 16<<10)}
 	err = s.open(t)
 	if !stop() && err == nil {
@@ -68,6 +68,7 @@ type subscription struct {
 	in      reader
 	version string
 	durable string
+	plain   bool
 	patient time.Duration // with the broker's silence; 0: for ever
 	early   []frame       // messages that came before the receipt
 	last    frame         // the message that is being dealt with
@@ -134,7 +135,12 @@ func (s *subscription) open(t broker.Target) error {
 	s.beat(f.get("heart-beat"))
 
 	destination := "/topic/" + t.Topic
-	subscribe := []string{"id", "0", "destination", destination, "ack", "auto", "transformation", "jms-map-xml", "receipt", "subscribed"}
+	subscribe := []string{"id", "0", "destination", destination, "ack", "auto", "receipt", "subscribed"}
+	// Of an object of a class that it does not trust ActiveMQ can make no XML: it
+	// hangs up, and, if the subscription is durable, does so again and again.
+	if !t.Plain {
+		subscribe = append(subscribe, "transformation", "jms-map-xml")
+	}
 	if t.Durable != "" {
 		// ActiveMQ, Artemis and RabbitMQ have a word of their own each; the others'
 		// mean nothing to them.
@@ -208,6 +214,7 @@ func (s *subscription) Receive(ctx context.Context) (message.Message, error) {
 }
 
 func (s *subscription) receive() (message.Message, error) {
+	done := s.plain && s.last.command != ""
 	if err := s.acknowledge(); err != nil {
 		return message.Message{}, err
 	}
@@ -224,7 +231,14 @@ func (s *subscription) receive() (message.Message, error) {
 		switch f.command {
 		case "ERROR":
 			return message.Message{}, f.failure()
+		case "RECEIPT":
+			if done {
+				return message.Message{}, errPlain
+			}
 		case "MESSAGE":
+			if done {
+				continue // it comes again
+			}
 			s.last = f
 			properties := make(map[string]any, len(f.header))
 			for _, h := range f.header {
@@ -243,16 +257,22 @@ func (s *subscription) acknowledge() error {
 	if s.last = (frame{}); s.durable == "" || f.command == "" {
 		return nil
 	}
+	receipt := []string(nil)
+	if s.plain {
+		receipt = []string{"receipt", "taken"}
+	}
 	escape := escapes[s.version]
 	if s.version == "1.2" {
-		return s.send("ACK", "id", escape.Replace(f.get("ack")))
+		return s.send("ACK", append([]string{"id", escape.Replace(f.get("ack"))}, receipt...)...)
 	}
 	id := f.get("message-id")
 	if escape != nil {
 		id = escape.Replace(id)
 	}
-	return s.send("ACK", "message-id", id, "subscription", s.durable)
+	return s.send("ACK", append([]string{"message-id", id, "subscription", s.durable}, receipt...)...)
 }
+
+var errPlain = errors.New("the message in the way has been taken")
 
 // Close hangs up.
 func (s *subscription) Close() {

@@ -88,7 +88,7 @@ func TestDial(t *testing.T) {
 		if want := "CONNECT\naccept-version:1.0,1.1,1.2\nhost:b\nheart-beat:10000,10000\nlogin:me\npasscode:p:a\\ss\n\n"; f.got[0] != want {
 			t.Errorf("got %q, want %q", f.got[0], want)
 		}
-		if want := "SUBSCRIBE\nid:0\ndestination:/topic/tokenRevocation\nack:auto\ntransformation:jms-map-xml\nreceipt:subscribed\n\n"; f.got[1] != want {
+		if want := "SUBSCRIBE\nid:0\ndestination:/topic/tokenRevocation\nack:auto\nreceipt:subscribed\ntransformation:jms-map-xml\n\n"; f.got[1] != want {
 			t.Errorf("got %q, want %q", f.got[1], want)
 		}
 		if _, err := s.Receive(context.Background()); !errors.Is(err, io.EOF) {
@@ -304,6 +304,27 @@ func TestDurable(t *testing.T) {
 			}
 		})
 	}
+}
+
+// What the broker cannot give a form is taken without one, and nothing else is.
+func TestPlain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		acked := ""
+		f := &fake{connected: connected, subscribed: subscribed, then: func(c net.Conn, in *bufio.Reader) {
+			io.WriteString(c, "MESSAGE\nack:1\n\n\x00MESSAGE\nack:2\n\n\x00")
+			acked, _ = in.ReadString(0)
+			io.WriteString(c, "RECEIPT\nreceipt-id:taken\n\n\x00")
+		}}
+		s, err := f.dial(broker.Target{Durable: "gw-1", Plain: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Close()
+		all, err := receive(t, s)
+		if len(all) != 1 || err == nil || !strings.Contains(err.Error(), "in the way") || acked != "ACK\nid:1\nreceipt:taken\n\n\x00" || strings.Contains(f.got[1], "transformation") {
+			t.Errorf("%v, %v, %q, %q", all, err, acked, f.got)
+		}
+	})
 }
 
 // Whatever a broker says: no panic, no message without an end, bounded ones, and
