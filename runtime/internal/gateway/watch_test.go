@@ -64,6 +64,48 @@ func TestWatch(t *testing.T) {
 	})
 }
 
+// Files that are read together, as Kubernetes replaces them: all at once, by a
+// symbolic link to the folder they are in.
+func TestWatchLinks(t *testing.T) {
+	dir := t.TempDir()
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, version := range []string{"..1", "..2"} {
+		must(os.Mkdir(filepath.Join(dir, version), 0o700))
+		for _, name := range []string{"tls.crt", "tls.key"} {
+			must(os.WriteFile(filepath.Join(dir, version, name), []byte("the same length"), 0o600))
+		}
+	}
+	must(os.Symlink("..1", filepath.Join(dir, "..data")))
+	var paths []string
+	for _, name := range []string{"tls.crt", "tls.key"} {
+		paths = append(paths, filepath.Join(dir, name))
+		must(os.Symlink(filepath.Join("..data", name), filepath.Join(dir, name)))
+	}
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		var calls atomic.Int32
+		done, last := make(chan struct{}), identifyAll(paths)
+		go func() {
+			defer close(done)
+			watch(ctx, paths, last, func() { calls.Add(1) })
+		}()
+		must(os.Symlink("..2", filepath.Join(dir, "..new")))
+		must(os.Rename(filepath.Join(dir, "..new"), filepath.Join(dir, "..data")))
+		time.Sleep(10 * watchPeriod)
+		synctest.Wait()
+		if n := calls.Load(); n != 1 {
+			t.Errorf("%d calls, want 1", n)
+		}
+		cancel()
+		<-done
+	})
+}
+
 func TestMemoryLimit(t *testing.T) {
 	root := t.TempDir()
 	put := func(path, text string) {
