@@ -40,6 +40,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"slices"
 
 	"google.golang.org/protobuf/proto"
@@ -175,6 +176,10 @@ func readFile(path string) ([]byte, error) {
 		return nil, withoutPath(err)
 	}
 	if info.IsDir() {
+		// A project, as a rule: its name is what micro-gw is given.
+		if built, _ := filepath.Glob(filepath.Join(path, "target", "*.mgw")); len(built) == 1 {
+			return nil, fmt.Errorf("is a directory; the artifact in it is %s", built[0])
+		}
 		return nil, errors.New("is a directory, not an artifact")
 	}
 	if info.Size() > MaxSize {

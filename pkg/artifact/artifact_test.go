@@ -402,7 +402,15 @@ func TestOpen(t *testing.T) {
 	if err := os.WriteFile(path, data, 0o644); err != nil {
 		t.Fatal(err)
 	}
+	project := filepath.Join(dir, "shop")
+	if err := os.MkdirAll(filepath.Join(project, "target"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(project, "target", "shop.mgw"), data, 0o644); err != nil {
+		t.Fatal(err)
+	}
 	for _, tt := range []struct{ path, want string }{
+		{project, project + ": is a directory; the artifact in it is " + filepath.Join(project, "target", "shop.mgw")},
 		{path, path + ": artifact format 3 is newer than this runtime reads (1)"},
 		{dir, dir + ": is a directory, not an artifact"},
 		{filepath.Join(dir, "none.mgw"), filepath.Join(dir, "none.mgw") + ": no such file or directory"},
