@@ -9,6 +9,7 @@ import (
 	"crypto/tls"
 	"fmt"
 	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -224,6 +225,15 @@ func TestTokenEndpointsInTrouble(t *testing.T) {
 		if resp.StatusCode != 502 || !strings.Contains(got, "invoking the token endpoint") {
 			t.Errorf("%s: got %d %s", what, resp.StatusCode, got)
 		}
+	}
+
+	// Somebody else in its place is told nothing.
+	other := httptest.NewTLSServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { t.Errorf("%s was sent to a stranger", r.URL) }))
+	defer other.Close()
+	other.Config.ErrorLog = log.New(io.Discard, "", 0)
+	g = start(t, gateway.Options{Artifact: path, Conf: conf.Options{Path: os.DevNull, Set: local("keyManager.serverUrl="+other.URL, "listenerConfig.tokenListenerPort=0")}})
+	if resp, got := exchangeWith(t, "POST", "https://"+g.at.Tokens+"/token", "a=b"); resp.StatusCode != 502 || !strings.Contains(got, "invoking the token endpoint") {
+		t.Errorf("a certificate that nobody trusts: got %d %s", resp.StatusCode, got)
 	}
 }
 
