@@ -16,6 +16,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/microgw/microgw/runtime/internal/revocation"
 	"github.com/microgw/microgw/runtime/internal/revocation/message"
 	"github.com/microgw/microgw/runtime/internal/revocation/source"
 )
@@ -25,7 +26,6 @@ const (
 	retry     = 15 * time.Second // as WSO2
 	timeout   = 30 * time.Second
 	maxAnswer = 256 << 20
-	slack     = 15 * time.Minute
 )
 
 // Options for New.
@@ -125,7 +125,7 @@ func (s *Source) ask(ctx context.Context) (n int, err error) {
 		now := time.Now()
 		id, until := e.Signature+e.Signature2, now.Add(s.o.Retention)
 		if ms, err := json.Number(e.Expiry + e.Expiry2).Int64(); err == nil && ms > 0 {
-			until = time.UnixMilli(ms).Add(slack)
+			until = time.UnixMilli(ms).Add(revocation.Slack)
 		}
 		if id != "" && len(id) <= message.MaxID {
 			n++

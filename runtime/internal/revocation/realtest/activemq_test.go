@@ -201,7 +201,7 @@ func TestActiveMQKilledUnderLoad(t *testing.T) {
 			}
 			if c == nil {
 				var err error
-				if c, err = stomp.Dial("tcp", activeMQ.address("stomp"), stomp.ConnOpt.Login("admin", "admin"), stomp.ConnOpt.HeartBeat(0, 0), stomp.ConnOpt.Logger(nil)); err != nil {
+				if c, err = stomp.Dial("tcp", activeMQ.address("stomp"), stomp.ConnOpt.Login("admin", "admin"), stomp.ConnOpt.HeartBeat(0, 0)); err != nil {
 					c = nil
 					time.Sleep(10 * time.Millisecond)
 					continue

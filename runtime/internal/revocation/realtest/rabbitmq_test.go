@@ -138,7 +138,7 @@ func TestRabbitMQKeeps(t *testing.T) {
 	rabbitMQ.use(t)
 	url := "://" + rabbitMQ.address("amqp")
 	kept := [][]string{
-		append(realtime("", "amqp091"+url), durable("gw-1")),
+		append(realtime("bmbInitialContextFactory", wso2URL(rabbitMQ.address("amqp"))), durable("gw-1")),
 		append(realtime("org.apache.qpid.jms.jndi.JmsInitialContextFactory", "amqp"+url), durable("gw-2")),
 	}
 	start(t, append(realtime("", "amqp10"+url), durable("gw-3"))...).untilReady(`AMQP 1.0 on [^;]*keeps nothing for who is away in AMQP 1.0: use AMQP 0-9-1`)
@@ -159,6 +159,7 @@ func TestRabbitMQKeeps(t *testing.T) {
 		until(t, "what was published meanwhile", func() bool { return g.status(token(t, "secret-away")) == 401 })
 		g.stop()
 		g = start(t, set...) // what has been dealt with does not come again
+		start(t, set...).untilReady(`"connected": false[^$]*exclusive`)
 		publish(t, ch, persistent("secret-last"))
 		until(t, "the last one", func() bool { return g.status(token(t, "secret-last")) == 401 })
 		if code := g.status(token(t, "secret-away")); code != 200 {

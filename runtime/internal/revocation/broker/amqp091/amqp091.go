@@ -32,6 +32,9 @@ func Dial(ctx context.Context, t broker.Target) (broker.Subscription, error) {
 		if err == nil {
 			return s, nil
 		}
+		if errors.As(err, new(*insideError)) {
+			return nil, err
+		}
 		if first == nil {
 			first = err
 		}
@@ -48,6 +51,11 @@ func noSuchHost(err error) bool {
 	var e *amqp.Error
 	return errors.Is(err, amqp.ErrVhost) || errors.As(err, &e) && (e.Code == amqp.NotAllowed || e.Code == amqp.NotFound || e.Code == amqp.AccessRefused && e.Reason != amqp.ErrCredentials.Reason)
 }
+
+// insideError is what a broker says in a virtual host, which there is.
+type insideError struct{ error }
+
+func (e *insideError) Unwrap() error { return e.error }
 
 func dial(ctx context.Context, t broker.Target, vhost string) (_ *subscription, err error) {
 	nc, err := broker.Connect(ctx, t)
@@ -83,6 +91,11 @@ func dial(ctx context.Context, t broker.Target, vhost string) (_ *subscription, 
 	if err != nil {
 		return nil, err
 	}
+	defer func() {
+		if err != nil {
+			err = &insideError{err}
+		}
+	}()
 	ch, err := c.Channel()
 	if err != nil {
 		return nil, err
