@@ -35,6 +35,9 @@ func (b *builder) authenticate(api *artifactpb.Api, op *artifactpb.Operation, al
 		all = append(all, []authn.Requirement{{Scheme: tokens}})
 	} else {
 		for _, alt := range op.GetSecurity().GetAlternatives() {
+			if b.withheld(api, alt) {
+				continue
+			}
 			var own []authn.Requirement
 			for _, r := range alt.GetRequirements() {
 				req, err := b.requirement(api, r, header)
@@ -151,6 +154,17 @@ func (b *builder) certificateSuffices(api *artifactpb.Api, op *artifactpb.Operat
 		}
 	}
 	return true
+}
+
+// withheld reports whether an alternative is the certificate alone that
+// x-wso2-mutual-ssl: optional offers, where the operator lets none take the place of
+// anything. One that a security list names stays.
+func (b *builder) withheld(api *artifactpb.Api, alt *artifactpb.SecurityAlternative) bool {
+	if b.o.Certificates.Suffice || api.GetMutualTls().GetMode() != artifactpb.MutualTlsMode_MUTUAL_TLS_MODE_OPTIONAL || len(alt.GetRequirements()) != 1 {
+		return false
+	}
+	s := b.f.GetSecuritySchemes()[alt.GetRequirements()[0].GetScheme()]
+	return s.GetMutualTls() != nil && s.GetName() == ""
 }
 
 // unlessCertificate leaves out what a certificate takes the place of.

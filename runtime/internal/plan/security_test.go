@@ -42,9 +42,10 @@ var schemes = []*artifactpb.SecurityScheme{
 	{Name: "login", Kind: &artifactpb.SecurityScheme_Basic{Basic: &artifactpb.BasicScheme{}}},
 	{Name: "key", Kind: &artifactpb.SecurityScheme_ApiKey{ApiKey: &artifactpb.ApiKeyScheme{In: artifactpb.Location_LOCATION_HEADER, Name: "X-Key"}}},
 	{Name: "tls", Kind: &artifactpb.SecurityScheme_MutualTls{MutualTls: &artifactpb.MutualTlsScheme{}}},
+	{Kind: &artifactpb.SecurityScheme_MutualTls{MutualTls: &artifactpb.MutualTlsScheme{}}}, // as extensions ask for it
 }
 
-const oauth, login, key, cert = 0, 1, 2, 3
+const oauth, login, key, cert, bare = 0, 1, 2, 3, 4
 
 // security is alternatives of requirements.
 func security(alternatives ...[]uint32) *artifactpb.Security {
@@ -100,13 +101,16 @@ func TestSecurity(t *testing.T) {
 		"password and certificate, neither": {mixed, security([]uint32{login, cert}), false, nil, nil, "900902"},
 
 		// mutualSSLConfig: a certificate opens what says nothing of certificates.
-		"certificate instead of a token":               {plain, security([]uint32{oauth}), true, nil, []string{chain}, "mtls"},
-		"no certificate instead of a token":            {plain, security([]uint32{oauth}), true, nil, nil, "900902"},
-		"certificate where conf does not say so":       {plain, security([]uint32{oauth}), false, nil, []string{chain}, "900902"},
-		"certificate instead of a password":            {mixed, security([]uint32{login}), true, nil, []string{chain}, "mtls"},
-		"certificate where the API says both":          {mixed, security([]uint32{login, cert}), true, nil, []string{chain}, "900902"},
-		"certificate where the API has its own policy": {plain, security([]uint32{oauth}), true, &artifactpb.MutualTls{Mode: artifactpb.MutualTlsMode_MUTUAL_TLS_MODE_MANDATORY}, []string{chain}, "900902"},
-		"certificate where the rest is not optional":   {plain, security([]uint32{oauth}), true, &artifactpb.MutualTls{Mode: artifactpb.MutualTlsMode_MUTUAL_TLS_MODE_OPTIONAL}, []string{chain}, "900902"},
+		"certificate instead of a token":                   {plain, security([]uint32{oauth}), true, nil, []string{chain}, "mtls"},
+		"no certificate instead of a token":                {plain, security([]uint32{oauth}), true, nil, nil, "900902"},
+		"certificate where conf does not say so":           {plain, security([]uint32{oauth}), false, nil, []string{chain}, "900902"},
+		"certificate instead of a password":                {mixed, security([]uint32{login}), true, nil, []string{chain}, "mtls"},
+		"certificate where the API says both":              {mixed, security([]uint32{login, cert}), true, nil, []string{chain}, "900902"},
+		"certificate where the API has its own policy":     {plain, security([]uint32{oauth}), true, &artifactpb.MutualTls{Mode: artifactpb.MutualTlsMode_MUTUAL_TLS_MODE_MANDATORY}, []string{chain}, "900902"},
+		"certificate where the rest is not optional":       {plain, security([]uint32{oauth}), true, &artifactpb.MutualTls{Mode: artifactpb.MutualTlsMode_MUTUAL_TLS_MODE_OPTIONAL}, []string{chain}, "900902"},
+		"certificate in place of a token, if optional":     {mixed, security([]uint32{oauth}, []uint32{bare}), true, &artifactpb.MutualTls{Mode: artifactpb.MutualTlsMode_MUTUAL_TLS_MODE_OPTIONAL}, []string{chain}, "mtls"},
+		"the same where conf withholds it":                 {mixed, security([]uint32{oauth}, []uint32{bare}), false, &artifactpb.MutualTls{Mode: artifactpb.MutualTlsMode_MUTUAL_TLS_MODE_OPTIONAL}, []string{chain}, "900902"},
+		"the same, but the list itself names certificates": {mixed, security([]uint32{oauth}, []uint32{cert}), false, &artifactpb.MutualTls{Mode: artifactpb.MutualTlsMode_MUTUAL_TLS_MODE_OPTIONAL}, []string{chain}, "mtls"},
 
 		// WSO2's order, whatever the definition's.
 		"certificate before password":              {mixed, security([]uint32{login}, []uint32{cert}), false, nil, []string{chain, password}, "mtls"},
