@@ -29,7 +29,7 @@ type server struct {
 	name    string
 	port    int
 	command []string
-	header  string // sent with each request, besides the usual ones
+	header  string  // sent with each request, besides the usual ones
 	front   *server // asked instead of it, if there is one
 
 	cmd     *exec.Cmd
