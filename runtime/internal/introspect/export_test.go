@@ -3,6 +3,7 @@ package introspect
 import (
 	"context"
 	"net/http"
+	"net/netip"
 )
 
 // NewOver is New without a network.
@@ -26,4 +27,12 @@ func Read(data []byte) (bool, error) {
 func ReadValidation(data []byte) (bool, error) {
 	a, err := readValidation(data)
 	return err == nil && a.principal != nil, err
+}
+
+// Waiting is how many questions of a client's network wait for their turn.
+func (in *Introspector) Waiting(client netip.Addr) int {
+	l := in.gate.line(client)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.waiting)
 }

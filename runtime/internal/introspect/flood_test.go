@@ -130,27 +130,23 @@ func TestFlood(t *testing.T) {
 // Whose tokens are all refused asks one at a time, until one is good.
 func TestSuspect(t *testing.T) {
 	s := newServer(t)
-	var under, most atomic.Int64
-	two := make(chan struct{})
+	bad, good := make(chan struct{}), make(chan struct{})
+	endBad, endGood := sync.OnceFunc(func() { close(bad) }), sync.OnceFunc(func() { close(good) })
+	defer endBad()
+	defer endGood()
 	s.answer.Store(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		n := under.Add(1)
-		defer under.Add(-1)
-		if n > most.Load() {
-			most.Store(n)
+		token := r.FormValue("token")
+		switch {
+		case strings.HasPrefix(token, "held-bad"):
+			<-bad
+		case strings.HasPrefix(token, "held-good"):
+			<-good
 		}
-		good := strings.HasPrefix(r.FormValue("token"), "good")
-		if good && n == 2 {
-			close(two)
-		}
-		if r.FormValue("token") != "good" && good {
-			<-two
-		}
-		says(fmt.Sprintf(`{"active":%t}`, good))(w, r)
+		says(fmt.Sprintf(`{"active":%t}`, strings.Contains(token, "good")))(w, r)
 	}))
 	in := s.introspector(t, introspect.Server{}, introspect.Options{Concurrent: 32, Timeout: 5 * time.Minute})
-	burst := func(kind string, count int) int64 {
-		most.Store(0)
-		var wg sync.WaitGroup
+	var wg sync.WaitGroup
+	burst := func(kind string, count int) {
 		for i := range count {
 			wg.Go(func() {
 				if _, err := in.Judge(from("192.0.2.1"), fmt.Append(nil, kind, i), noon); code(err) == 503 {
@@ -158,17 +154,28 @@ func TestSuspect(t *testing.T) {
 				}
 			})
 		}
-		wg.Wait()
-		return most.Load()
 	}
-	burst("bad-a-", 40)
-	if n := burst("bad-b-", 40); n != 1 {
-		t.Errorf("%d at a time after 40 bad tokens", n)
+	waiting := func(want int) {
+		t.Helper()
+		for end := time.Now().Add(time.Minute); in.Waiting(netip.MustParseAddr("192.0.2.1")) != want; time.Sleep(time.Millisecond) {
+			if time.Now().After(end) {
+				t.Fatalf("%d wait, want %d", in.Waiting(netip.MustParseAddr("192.0.2.1")), want)
+			}
+		}
 	}
+	burst("bad", 40)
+	wg.Wait()
+	burst("held-bad", 40)
+	waiting(39)
+	endBad()
+	wg.Wait()
 	if _, err := in.Judge(from("192.0.2.1"), []byte("good"), noon); err != nil {
 		t.Fatal(err)
 	}
-	burst("good-", 2) // waits for two at a time
+	burst("held-good", 40)
+	waiting(24) // beside the 16 of its share
+	endGood()
+	wg.Wait()
 }
 
 // Who has waited for a turn leaves the server less time. That it is not enough is
@@ -186,33 +193,37 @@ func TestWaitingIsNoFailure(t *testing.T) {
 			d := times[0]
 			times = times[1:]
 			return d
-		}), introspect.Server{URL: "https://i/x", Auth: introspect.Bearer("x")}, introspect.Options{Timeout: time.Second, Concurrent: 1})
+		}), introspect.Server{URL: "https://i/x", Auth: introspect.Bearer("x")}, introspect.Options{Timeout: time.Second, Concurrent: 8})
 		if err != nil {
 			t.Fatal(err)
 		}
-		for round := range 10 {
-			times = []time.Duration{400 * time.Millisecond, 700 * time.Millisecond}
-			var got [2]int
-			var wg sync.WaitGroup
-			for i := range got {
-				wg.Go(func() {
-					_, err := in.Judge(from("192.0.2.1"), fmt.Appendf(nil, "t%d-%d", round, i), time.Now())
-					got[i] = code(err)
-				})
-				synctest.Wait()
-			}
-			wg.Wait()
-			if got != [2]int{200, 503} {
-				t.Fatalf("round %d: %v", round, got)
-			}
+		const many = 8 // more than make an outage
+		for range many {
+			times = append(times, 400*time.Millisecond)
 		}
+		for range many {
+			times = append(times, 700*time.Millisecond)
+		}
+		var wg sync.WaitGroup
+		for i := range 2 * many {
+			wg.Go(func() {
+				_, err := in.Judge(from(fmt.Sprintf("192.0.2.%d", i%many)), fmt.Appendf(nil, "t%d", i), time.Now())
+				if want := map[bool]int{true: 200, false: 503}[i < many]; code(err) != want {
+					t.Errorf("question %d: %v, want %d", i, err, want)
+				}
+			})
+			synctest.Wait()
+		}
+		wg.Wait()
 		if _, err := in.Judge(from("192.0.2.2"), []byte("new"), time.Now()); err != nil {
 			t.Errorf("after that: %v", err)
 		}
 		// Who waits longer than half of the time goes.
-		times = []time.Duration{900 * time.Millisecond}
-		go in.Judge(from("192.0.2.1"), []byte("slow"), time.Now())
-		synctest.Wait()
+		for i := range many {
+			times = append(times, 900*time.Millisecond)
+			go in.Judge(from(fmt.Sprintf("192.0.2.%d", i)), fmt.Appendf(nil, "slow%d", i), time.Now())
+			synctest.Wait()
+		}
 		begin := time.Now()
 		if _, err := in.Judge(from("192.0.2.3"), []byte("waits"), time.Now()); code(err) != 503 || time.Since(begin) != 500*time.Millisecond {
 			t.Errorf("waited %v: %v", time.Since(begin), err)
