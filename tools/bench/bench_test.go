@@ -57,12 +57,23 @@ func TestProc(t *testing.T) {
 }
 
 func TestToken(t *testing.T) {
-	token, key, err := newToken(t.TempDir())
+	issued, err := newTokens(t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := verifyAlone(token, key); got <= 0 {
-		t.Errorf("the token's signature is not valid: %v", got)
+	for _, token := range []string{issued.good, issued.revoked} {
+		if got := verifyAlone(token, issued.publicKey); got <= 0 {
+			t.Errorf("the token's signature is not valid: %v", got)
+		}
+	}
+}
+
+func TestParseLatency(t *testing.T) {
+	for line, want := range map[string]float64{"     99%  812.00us": 812, "     99%    1.50ms": 1500, "     99%    2.00s": 2e6, "     90%    1.50ms": 0} {
+		got, err := parseLatency("  Latency Distribution\n" + line + "\n  10 requests in 1.00s, 1KB read\n")
+		if got != want || (err == nil) != (want > 0) {
+			t.Errorf("%q: %v, %v; want %v", line, got, err, want)
+		}
 	}
 }
 

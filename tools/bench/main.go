@@ -93,10 +93,11 @@ func (b *bench) run() error {
 	if err := b.prepare(); err != nil {
 		return err
 	}
-	token, publicKey, err := newToken(b.dir)
+	issued, err := newTokens(b.dir)
 	if err != nil {
 		return err
 	}
+	token, publicKey := issued.good, issued.publicKey
 
 	upstream, err := b.nginx("upstream", func(port int) string { return upstreamConf(b.dir, port) })
 	if err != nil {
@@ -154,7 +155,7 @@ func (b *bench) run() error {
 		pairs = append([]pair{{haproxy, reference}}, pairs...)
 	}
 
-	mutual, overTLS, err := b.secure(upstream.port, publicKey, token)
+	mutual, overTLS, err := b.secure(upstream.port, issued)
 	if err != nil {
 		return err
 	}
@@ -170,6 +171,11 @@ func (b *bench) run() error {
 	}
 	for _, p := range pairs {
 		if err := b.start(p.candidate, proxyCore); err != nil {
+			return err
+		}
+	}
+	if b.result.revocation {
+		if err := refuses(mutual, issued.revoked); err != nil {
 			return err
 		}
 	}

@@ -61,7 +61,7 @@ func (c *tlsConf) more(s *strings.Builder) {
 // secure returns a gateway with TLS and a token, and one that wants a client
 // certificate as well and looks up revoked tokens and certificates. Without
 // etcd no tokens are revoked.
-func (b *bench) secure(upstream int, publicKey, token string) (mutual, plain *server, err error) {
+func (b *bench) secure(upstream int, issued *tokens) (mutual, plain *server, err error) {
 	certs, err := b.certificates()
 	if err != nil {
 		return nil, nil, err
@@ -75,17 +75,17 @@ func (b *bench) secure(upstream int, publicKey, token string) (mutual, plain *se
 	if err != nil {
 		return nil, nil, err
 	}
-	store, err := b.etcd()
+	store, err := b.etcd(issued.revokedID)
 	if err != nil {
 		return nil, nil, err
 	}
 	gateway := func(name, artifact string, c tlsConf) (*server, error) {
 		c.certificate, c.key = certs.server, certs.serverKey
-		s, err := b.runtime(name, artifact, runtimeConf{publicKey: publicKey, accessLog: true, cache: true, tls: &c})
+		s, err := b.runtime(name, artifact, runtimeConf{publicKey: issued.publicKey, accessLog: true, cache: true, tls: &c})
 		if err != nil {
 			return nil, err
 		}
-		s.header = "Authorization: Bearer " + token
+		s.header = "Authorization: Bearer " + issued.good
 		front, err := b.nginx("front of "+name, func(port int) string { return certs.front(b.dir, strings.ReplaceAll(name, " ", "-"), port, s.port) })
 		if err != nil {
 			return nil, err
@@ -96,7 +96,11 @@ func (b *bench) secure(upstream int, publicKey, token string) (mutual, plain *se
 	if plain, err = gateway("JWT, TLS", only, tlsConf{}); err != nil {
 		return nil, nil, err
 	}
-	mutual, err = gateway("JWT, mutual TLS, revocation", both, tlsConf{authorities: certs.authority, crl: certs.crl, store: store})
+	name := "JWT, mutual TLS"
+	if b.result.revocation = store != ""; b.result.revocation {
+		name += ", revocation"
+	}
+	mutual, err = gateway(name, both, tlsConf{authorities: certs.authority, crl: certs.crl, store: store})
 	return mutual, plain, err
 }
 
@@ -198,9 +202,19 @@ func (b *bench) certificates() (*certificates, error) {
 	return c, write(c.crl, "X509 CRL", der)
 }
 
-// etcd starts a store of revoked tokens, none of them the bench's own, and
-// returns the URL of their folder; "" if there is no etcd on this machine.
-func (b *bench) etcd() (string, error) {
+// refuses is nil if s knows that a token is revoked.
+func refuses(s *server, token string) error {
+	with := *s
+	with.header = "Authorization: Bearer " + token
+	if err := get(&with); err == nil || !strings.Contains(err.Error(), " 401 ") {
+		return fmt.Errorf("%s does not refuse a revoked token: %v\n%s", s.name, err, s.log())
+	}
+	return nil
+}
+
+// etcd starts a store of revoked tokens, of which one is given, and returns the
+// URL of their folder; "" if there is no etcd on this machine.
+func (b *bench) etcd(id string) (string, error) {
 	program := lookPath("etcd")
 	if program == "" {
 		b.progress("no etcd: revoked tokens are not looked up")
@@ -252,7 +266,8 @@ func (b *bench) etcd() (string, error) {
 	for done := 0; done < revokedIDs; {
 		var puts []object
 		for range min(100, revokedIDs-done) { // etcd takes 128 at once
-			key := base64.StdEncoding.EncodeToString([]byte("/jti/" + rand.Text()))
+			key := base64.StdEncoding.EncodeToString([]byte("/jti/" + id))
+			id = rand.Text()
 			puts = append(puts, object{"requestPut": object{"key": key, "value": "cmV2b2tlZA=="}})
 		}
 		if err := post("/v3/kv/txn", object{"success": puts}); err != nil {

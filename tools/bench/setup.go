@@ -268,37 +268,49 @@ enabled = %v
 		command: []string{b.binary("runtime"), "--artifact", artifact, "--conf", base + ".conf"}}, nil
 }
 
-// newToken makes an RS256 key of 2048 bits and a token, and returns the token
-// and the path of the public key.
-func newToken(dir string) (token, publicKey string, err error) {
+// tokens are what newTokens makes.
+type tokens struct {
+	good      string
+	revoked   string // good but for its id, revokedID
+	revokedID string
+	publicKey string // path of a PEM file
+}
+
+// newTokens makes an RS256 key of 2048 bits and tokens.
+func newTokens(dir string) (*tokens, error) {
 	key, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
-		return "", "", err
+		return nil, err
 	}
 	der, err := x509.MarshalPKIXPublicKey(key.Public())
 	if err != nil {
-		return "", "", err
+		return nil, err
 	}
-	publicKey = filepath.Join(dir, "issuer.pem")
-	if err := os.WriteFile(publicKey, pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}), 0o644); err != nil {
-		return "", "", err
+	t := &tokens{revokedID: rand.Text(), publicKey: filepath.Join(dir, "issuer.pem")}
+	if err := os.WriteFile(t.publicKey, pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}), 0o644); err != nil {
+		return nil, err
 	}
+	if t.good, err = newToken(key, rand.Text()); err != nil {
+		return nil, err
+	}
+	t.revoked, err = newToken(key, t.revokedID)
+	return t, err
+}
+
+func newToken(key *rsa.PrivateKey, id string) (string, error) {
 	now := time.Now()
 	claims, err := json.Marshal(map[string]any{
 		"iss": issuer, "aud": audience, "sub": "bench", "scope": scope, "keytype": "PRODUCTION", "azp": "bench",
-		"jti": rand.Text(), "iat": now.Unix(), "nbf": now.Unix(), "exp": now.Add(12 * time.Hour).Unix(),
+		"jti": id, "iat": now.Unix(), "nbf": now.Unix(), "exp": now.Add(12 * time.Hour).Unix(),
 	})
 	if err != nil {
-		return "", "", err
+		return "", err
 	}
 	encode := base64.RawURLEncoding.EncodeToString
 	input := encode([]byte(`{"alg":"RS256","typ":"JWT"}`)) + "." + encode(claims)
 	digest := sha256.Sum256([]byte(input))
 	signature, err := rsa.SignPKCS1v15(nil, key, crypto.SHA256, digest[:])
-	if err != nil {
-		return "", "", err
-	}
-	return input + "." + encode(signature), publicKey, nil
+	return input + "." + encode(signature), err
 }
 
 // verifyAlone returns what one signature check of the token costs in
