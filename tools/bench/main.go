@@ -209,14 +209,16 @@ func (b *bench) run() error {
 		return err
 	}
 
+	b.progress("measuring the heap")
+	if err := b.heap(secured); err != nil {
+		return err
+	}
+	// After the heap, for it leaves much to collect.
 	b.progress("measuring good requests beside forged tokens")
 	if err := b.floods(secured, token, b.rounds); err != nil {
 		return err
 	}
-	b.progress("measuring the heap, and idle connections")
-	if err := b.heap(secured); err != nil {
-		return err
-	}
+	b.progress("measuring idle connections and builds")
 	if err := b.idleConnections(plainAPI); err != nil {
 		return err
 	}
