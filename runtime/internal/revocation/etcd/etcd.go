@@ -8,9 +8,10 @@
 //   - What has been read stays revoked when etcd goes away, each id until its own
 //     end. A connection that comes back goes on where it was; if etcd has
 //     compacted what happened meanwhile, all is read again.
-//   - The end of an id is its lease's, which is asked for after the id is known.
-//     Until etcd has said it, and if it does not, the id stays a good while: too
-//     long is harmless.
+//   - The end of an id is its lease's, which is asked for after the id is known,
+//     so that no revocation waits for it. If etcd does not say it, the id stays a
+//     day: too long is harmless. It is asked once: a lease that is renewed later
+//     ends, for a gateway that runs, when it would have.
 //   - A key that is deleted before its time is forgotten by the next start. A
 //     gateway that runs goes on refusing the token, which it may have from a
 //     broker, too.
@@ -35,10 +36,9 @@ import (
 )
 
 const (
-	workers     = 16 // that ask for leases
-	provisional = time.Hour
+	workers     = 16                         // that ask for leases
 	patient     = 2 * time.Second            // with leases, before the ids alone are read
-	oneLease    = time.Second                // may hold up a revocation so long
+	provisional = time.Hour                  // of an id whose lease is asked for when all ids have been read
 	forSafety   = 24 * time.Hour             // of an id whose lease nobody tells
 	forever     = 100 * 365 * 24 * time.Hour // of an id without a lease
 	heartbeat   = 10 * time.Second
@@ -160,6 +160,7 @@ func (s *Source) Run(ctx context.Context) {
 	var known []*watched // nil: nothing is
 	var complaint source.Complaint
 	var retry source.Backoff
+	away := 0 // addresses, one after the other, at which nobody was
 	for ctx.Err() == nil {
 		retry.Begin()
 		err := s.follow(ctx, &known, func(n int) {
@@ -189,7 +190,13 @@ func (s *Source) Run(ctx context.Context) {
 		case complaint.Due(err):
 			s.log.Warn("[TokenRevocationETCDUtil] [-] revoked tokens cannot be read from etcd; it is tried again and again", "source", name, "error", err)
 		}
-		if !retry.Pause(ctx, source.LastRetry) {
+		patience := source.LastRetry
+		if away++; !source.Away(err) {
+			away = 0
+		} else if away >= len(s.c.endpoints) {
+			patience = source.LastAway
+		}
+		if !retry.Pause(ctx, patience) {
 			return
 		}
 	}
@@ -202,21 +209,31 @@ func (s *Source) follow(ctx context.Context, known *[]*watched, read func(int), 
 	var wg sync.WaitGroup
 	var complete atomic.Bool
 	complete.Store(true)
+	var later unended
+	late := newPuts(s)
 	defer func() {
 		cancel(nil)
 		wg.Wait()
-		if !complete.Load() {
+		later.keep(s)
+		if !late.end() || !complete.Load() {
 			*known = nil // the ends of some ids are not
 		}
 	}()
 	if *known == nil {
-		all, n, err := s.readAll(ctx)
+		all, n, err := s.readAll(ctx, &later)
 		if err != nil {
 			return err
 		}
 		*known = all
 		read(n)
 		complete.Store(false)
+		// What is put from now on belongs into the new file, and nothing from before.
+		var w *writer
+		if s.snapshot != nil {
+			if w, err = s.snapshot.begin(); err != nil {
+				s.snapshotFailed(err)
+			}
+		}
 		// The leases may be many. What is put meanwhile is heard of all the same.
 		at := all[0].revision
 		spans := make([]span, 0, len(all))
@@ -224,7 +241,7 @@ func (s *Source) follow(ctx context.Context, known *[]*watched, read func(int), 
 			spans = append(spans, w.span)
 		}
 		wg.Go(func() {
-			if err := s.readEnds(ctx, spans, at); err != nil {
+			if err := s.readEnds(ctx, spans, at, w, &later); err != nil {
 				cancel(err)
 				return
 			}
@@ -235,6 +252,12 @@ func (s *Source) follow(ctx context.Context, known *[]*watched, read func(int), 
 		read(-1)
 	}
 	first := (*known)[0].first
+	wg.Go(func() {
+		if err := late.run(ctx); err != nil {
+			cancel(err)
+		}
+	})
+	wg.Go(func() { late.keep(ctx) })
 	wg.Go(func() { // a connection may be dead without anybody having hung up
 		t := time.NewTicker(heartbeat)
 		defer t.Stop()
@@ -250,23 +273,13 @@ func (s *Source) follow(ctx context.Context, known *[]*watched, read func(int), 
 			}
 		}
 	})
-	err := s.c.watch(ctx, *known, watching, func(e event) error { return s.changed(ctx, e) })
-	var again *againError
-	if errors.As(err, &again) {
-		*known = nil
-	}
-	return err
+	return s.c.watch(ctx, *known, watching, func(e event) error { return s.changed(e, late) })
 }
 
-// againError is a failure after which everything is read again.
-type againError struct{ error }
-
-func (e *againError) Unwrap() error { return e.error }
-
 // readAll takes in all ids. For as long as that does not take long it asks for
-// their ends at once. A spelling of the folder that the user may not read is left
-// out, if there is another.
-func (s *Source) readAll(ctx context.Context) (all []*watched, n int, err error) {
+// their ends at once; later has those of which it has not. A spelling of the
+// folder that the user may not read is left out, if there is another.
+func (s *Source) readAll(ctx context.Context, later *unended) (all []*watched, n int, err error) {
 	var revision int64
 	began := time.Now()
 	spans := s.spans()
@@ -281,8 +294,10 @@ func (s *Source) readAll(ctx context.Context) (all []*watched, n int, err error)
 					ends = nil // later
 				}
 				cancel()
+				s.Step()
 			}
 			now := time.Now()
+			var without ids
 			for i, kv := range page {
 				id, ok := s.id(string(kv.Key))
 				if !ok {
@@ -293,8 +308,10 @@ func (s *Source) readAll(ctx context.Context) (all []*watched, n int, err error)
 					s.o.Revoke(id, ends[i], now)
 				} else {
 					s.o.Revoke(id, now.Add(provisional), now)
+					without.add(id)
 				}
 			}
+			later.add(without)
 			return nil
 		})
 		if denied(err) && len(all)+len(spans)-1-i > 0 {
@@ -310,17 +327,14 @@ func (s *Source) readAll(ctx context.Context) (all []*watched, n int, err error)
 }
 
 // readEnds goes through the same keys once more, for their leases, and makes the
-// snapshot anew.
-func (s *Source) readEnds(ctx context.Context, spans []span, revision int64) (err error) {
-	var w *writer
-	if s.snapshot != nil {
-		if w, err = s.snapshot.begin(); err != nil {
-			s.snapshotFailed(err)
-			w = nil
-		} else {
-			defer w.abort()
-		}
+// snapshot anew, if there is one.
+func (s *Source) readEnds(ctx context.Context, spans []span, revision int64, w *writer, later *unended) (err error) {
+	if w != nil {
+		defer w.abort()
 	}
+	// If it takes so long that what has been read would be let in before its turn.
+	slow := time.AfterFunc(provisional/2, func() { later.keep(s) })
+	defer slow.Stop()
 	for _, sp := range spans {
 		if _, err = s.c.list(ctx, sp, revision, func(page []keyValue) error {
 			ends, err := s.ends(ctx, page)
@@ -332,6 +346,9 @@ func (s *Source) readEnds(ctx context.Context, spans []span, revision int64) (er
 						w.add(id, ends[i])
 					}
 				}
+			}
+			if err == nil {
+				later.done()
 			}
 			return err
 		}); err != nil {
@@ -399,34 +416,18 @@ func (s *Source) ends(ctx context.Context, page []keyValue) ([]time.Time, error)
 }
 
 // changed takes in a change.
-func (s *Source) changed(ctx context.Context, e event) error {
+func (s *Source) changed(e event, late *puts) error {
 	id, ok := s.id(string(e.KV.Key))
 	if !ok {
 		return nil
 	}
 	s.Heard()
 	if e.Type == "DELETE" {
-		if s.snapshot != nil {
-			s.snapshot.put(id, time.Time{})
-		}
+		late.gone(id)
 		return nil
 	}
 	s.log.Debug("[TokenRevocationETCDUtil] [-] a token was revoked in etcd")
-	quick, cancel := context.WithTimeout(ctx, oneLease)
-	defer cancel()
-	ends, err := s.ends(quick, []keyValue{e.KV})
-	now := time.Now()
-	if err != nil {
-		ends[0] = now.Add(provisional)
-	}
-	s.o.Revoke(id, ends[0], now)
-	if s.snapshot != nil {
-		s.snapshot.put(id, ends[0])
-	}
-	if err != nil {
-		return &againError{err}
-	}
-	return nil
+	return late.add(id, e.KV)
 }
 
 func (s *Source) readSnapshot() {

@@ -16,6 +16,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -215,20 +216,100 @@ func TestFollow(t *testing.T) {
 	}
 }
 
-// Leases that nobody tells the end of do not let anybody in.
+// Leases that nobody tells the end of do not let anybody in: neither of the keys
+// that were there, whichever their page, nor of one that is put later.
 func TestLeasesFail(t *testing.T) {
 	f := newFake(t)
-	f.keys = []string{"/jti/a"}
+	for i := range 2500 {
+		f.keys = append(f.keys, fmt.Sprintf("/jti/%05d", i))
+	}
+	var fails atomic.Bool
+	fails.Store(true)
 	f.answer = func(path string, _ map[string]any, w http.ResponseWriter) bool {
-		if path == "/lease/timetolive" || path == "/kv/lease/timetolive" {
+		if fails.Load() && (path == "/lease/timetolive" || path == "/kv/lease/timetolive") {
 			http.Error(w, `{"message":"etcdserver: request timed out"}`, 503)
 			return true
 		}
 		return false
 	}
 	k := run(t, etcd.Options{URL: f.URL + "/jti"})
-	until(t, "known", func() bool { return k.end("a") > 10*time.Hour })
+	for _, id := range []string{"00000", "00999", "01000", "02499"} {
+		until(t, id+" is known for long", func() bool { return k.end(id) > 10*time.Hour })
+	}
 	until(t, "said", func() bool { return strings.Contains(k.s.State().Error+k.logged(), "request timed out") })
+	fails.Store(false)
+	until(t, "the ends are known", func() bool { return strings.Contains(k.logged(), "it is known when each of them ends") })
+	fails.Store(true)
+	f.watches <- put("0", "/jti/new", 20)
+	until(t, "the new one is known for long", func() bool { return k.end("new") > 10*time.Hour })
+}
+
+// Who is revoked while etcd is slow to tell the ends is refused at once, and
+// until they are known.
+func TestPutsDoNotWait(t *testing.T) {
+	f := newFake(t)
+	told := make(chan struct{})
+	tell := sync.OnceFunc(func() { close(told) })
+	t.Cleanup(tell)
+	f.answer = func(path string, _ map[string]any, _ http.ResponseWriter) bool {
+		if path == "/lease/timetolive" {
+			<-told
+		}
+		return false
+	}
+	k := run(t, etcd.Options{URL: f.URL + "/jti/"})
+	all := func(over time.Duration) func() bool {
+		return func() bool {
+			for i := range 200 {
+				if k.end(fmt.Sprint("new-", i)) <= over {
+					return false
+				}
+			}
+			return true
+		}
+	}
+	go func() {
+		for i := range 200 {
+			f.watches <- put("0", fmt.Sprint("/jti/new-", i), 20+i)
+		}
+	}()
+	until(t, "all are known", all(0))
+	tell()
+	until(t, "their ends, too", all(5*time.Minute))
+}
+
+// A start that waits is told after each page that it goes on, and after the leases
+// of a page, too.
+func TestStepsWhileLeasesAreRead(t *testing.T) {
+	f := newFake(t)
+	for i := range 1500 {
+		f.keys = append(f.keys, fmt.Sprintf("/jti/%05d", i))
+	}
+	var lease atomic.Pointer[time.Time]
+	sources, stepped := make(chan *etcd.Source, 1), make(chan bool, 1)
+	var once sync.Once
+	f.answer = func(path string, in map[string]any, _ http.ResponseWriter) bool {
+		switch path {
+		case "/lease/timetolive":
+			now := time.Now()
+			lease.Store(&now)
+		case "/kv/range":
+			if first, _ := base64.StdEncoding.DecodeString(in["key"].(string)); strings.HasPrefix(string(first), "/jti/0") { // the second page
+				once.Do(func() { stepped <- lease.Load() != nil && (<-sources).Stepped().After(*lease.Load()) })
+			}
+		}
+		return false
+	}
+	k := run(t, etcd.Options{URL: f.URL + "/jti/"})
+	sources <- k.s
+	select {
+	case ok := <-stepped:
+		if !ok {
+			t.Error("not after the leases")
+		}
+	case <-time.After(patience):
+		t.Fatal("there was no second page")
+	}
 }
 
 // An older etcd has the API elsewhere.
@@ -346,5 +427,25 @@ func TestSnapshot(t *testing.T) {
 	}
 	if all, _ := os.ReadDir(dir); len(all) != 1 {
 		t.Errorf("left behind: %v", all)
+	}
+}
+
+// What has come before everything was read again does not change what was read.
+func TestSnapshotOfWhatIsReadAgain(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "revoked")
+	f := newFake(t)
+	f.keys = []string{"/jti/x"}
+	k := run(t, etcd.Options{URL: f.URL + "/jti/", Snapshot: path})
+	const known = "it is known when each of them ends"
+	until(t, "read", func() bool { return strings.Contains(k.logged(), known) })
+	f.watches <- `{"result":{"header":{"revision":"8"},"watch_id":"0","events":[{"type":"DELETE","kv":{"key":"` +
+		base64.StdEncoding.EncodeToString([]byte("/jti/x")) + `","mod_revision":"8"}}]}}`
+	until(t, "deleted", func() bool { return k.s.State().Messages == 1 })
+	// It is put again while nobody listens, and that is history.
+	f.watches <- `{"result":{"header":{"revision":"40"},"watch_id":"0","canceled":true,"compact_revision":"39"}}`
+	until(t, "read again", func() bool { return strings.Count(k.logged(), known) == 2 })
+	k.stop()
+	if data, err := os.ReadFile(path); err != nil || !strings.Contains(string(data), `"x"`) {
+		t.Errorf("%v %s", err, data)
 	}
 }

@@ -130,14 +130,20 @@ func (s *snapshot) flush(last, inTouch bool) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.next = time.Now().Add(max(minPause, 50*time.Since(now)))
-	if err != nil { // for the next time, unless there is something newer
-		for id, end := range changes {
-			if _, ok := s.pending[id]; !ok {
-				s.pending[id] = end
-			}
-		}
+	if err != nil {
+		s.giveBack(changes)
 	}
 	return err
+}
+
+// giveBack keeps changes for the next time, unless there is something newer. mu is
+// held.
+func (s *snapshot) giveBack(changes map[string]int64) {
+	for id, end := range changes {
+		if _, ok := s.pending[id]; !ok {
+			s.pending[id] = end
+		}
+	}
 }
 
 func (s *snapshot) merge(changes map[string]int64, now time.Time) error {
@@ -164,7 +170,7 @@ func (s *snapshot) merge(changes map[string]int64, now time.Time) error {
 }
 
 // begin starts a file that replaces the old one, and with it what is pending from
-// before; what comes from now on is put into it later.
+// before, unless it comes to nothing; what comes from now on is put into it later.
 func (s *snapshot) begin() (*writer, error) {
 	w, err := s.create()
 	if err != nil {
@@ -174,6 +180,7 @@ func (s *snapshot) begin() (*writer, error) {
 	defer s.mu.Unlock()
 	s.writing = true
 	w.whole = true
+	w.before, s.pending = s.pending, map[string]int64{}
 	return w, nil
 }
 
@@ -194,6 +201,8 @@ type writer struct {
 	out   *bufio.Writer
 	n     int
 	whole bool // not made of the old one
+	// before is what was pending when a whole one was begun.
+	before map[string]int64
 }
 
 func (w *writer) add(id string, until time.Time) { w.line(id, until.Unix()) }
@@ -209,7 +218,11 @@ func (w *writer) line(id string, end int64) {
 
 func (w *writer) commit() error {
 	defer w.abort()
-	return w.finish()
+	err := w.finish()
+	if err == nil {
+		w.before = nil
+	}
+	return err
 }
 
 func (w *writer) finish() error {
@@ -234,6 +247,8 @@ func (w *writer) abort() {
 	if w.whole {
 		w.s.mu.Lock()
 		w.s.writing = false
+		w.s.giveBack(w.before)
+		w.before = nil
 		w.s.mu.Unlock()
 	}
 	if w.f != nil {

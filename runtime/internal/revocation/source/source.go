@@ -4,7 +4,9 @@ package source
 
 import (
 	"context"
+	"errors"
 	"math/rand/v2"
+	"net"
 	"sync"
 	"time"
 )
@@ -138,6 +140,12 @@ func Await[S interface {
 			t.Stop()
 		}
 	}
+}
+
+// Away reports whether err says that nobody is there, or none that answers.
+func Away(err error) bool {
+	op := (*net.OpError)(nil)
+	return errors.As(err, &op) && op.Op == "dial"
 }
 
 // A Complaint is what was logged last of failures: each is logged when it is new,

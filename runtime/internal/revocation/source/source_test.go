@@ -3,6 +3,9 @@ package source_test
 import (
 	"context"
 	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -123,5 +126,31 @@ func TestAwait(t *testing.T) {
 				time.Sleep(2 * time.Hour) // until the other goroutine has ended
 			})
 		})
+	}
+}
+
+// Who is not there is called again soon, unlike who is and refuses.
+func TestAway(t *testing.T) {
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { panic(http.ErrAbortHandler) }))
+	call := func() error {
+		r, err := http.NewRequestWithContext(t.Context(), "GET", s.URL, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp, err := http.DefaultClient.Do(r)
+		if err == nil {
+			resp.Body.Close()
+		}
+		return err
+	}
+	if err := call(); err == nil || source.Away(err) {
+		t.Errorf("who hangs up: %v", err)
+	}
+	s.Close()
+	if err := call(); err == nil || !source.Away(err) {
+		t.Errorf("who is not there: %v", err)
+	}
+	if source.Away(io.EOF) {
+		t.Error("the end of an answer")
 	}
 }
