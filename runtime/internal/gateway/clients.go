@@ -284,12 +284,14 @@ func (k *clients) withdrawn(chain []*x509.Certificate) bool {
 	return t != k.first && !slices.ContainsFunc(t.authorities, chain[len(chain)-1].Equal)
 }
 
-// plan is what routes have to know.
-func (k *clients) plan() plan.Certificates {
+// plan is what routes have to know. In the field of that name, if there is one,
+// upstreams believe what they are told, also where clients are not asked for a
+// certificate: what they have put there themselves is taken out in any case.
+func (k *clients) plan(header string) plan.Certificates {
 	if k == nil {
-		return plan.Certificates{}
+		return plan.Certificates{Header: header}
 	}
-	c := plan.Certificates{Suffice: k.suffice, Header: k.cfg.UpstreamHeader, Revoked: k.withdrawn}
+	c := plan.Certificates{Suffice: k.suffice, Header: header, Revoked: k.withdrawn}
 	if len(k.cfg.APIs) == 0 {
 		return c
 	}
@@ -306,19 +308,49 @@ func (k *clients) plan() plan.Certificates {
 	return c
 }
 
-// unknownAPIs says which APIs of the conf are not in the artifact.
-func (k *clients) unknownAPIs(apis []*artifactpb.Api) (w []string) {
+// unlisted refuses APIs that the conf names in another version, or perhaps by
+// another title: certificates that were kept out of them would be let in. Who
+// expects a new version lists it beside the old one.
+func (k *clients) unlisted(apis []*artifactpb.Api) error {
 	if k == nil {
 		return nil
 	}
-	known := map[string]bool{}
-	for _, a := range apis {
-		known[a.GetTitle()+"\x00"+a.GetVersion()] = true
-	}
-	for _, a := range k.cfg.APIs {
-		if !known[a.Name+"\x00"+a.Version] {
-			w = append(w, fmt.Sprintf("mutualSSLConfig.api.certificates: no API %q of version %q is in the artifact", a.Name, a.Version))
+	for _, a := range k.unknown(apis) {
+		const key = "mutualSSLConfig.api.certificates"
+		here := false
+		for _, api := range apis {
+			if api.GetTitle() != a.Name {
+				continue
+			}
+			here = true
+			listed := func(b conf.APICertificates) bool { return b.Name == a.Name && b.Version == api.GetVersion() }
+			if !slices.ContainsFunc(k.cfg.APIs, listed) {
+				return fmt.Errorf("%s: API %q is of version %q here, which is not listed, and not of version %q, which is: it would take every trusted certificate", key, a.Name, api.GetVersion(), a.Version)
+			}
+		}
+		if !here {
+			return fmt.Errorf("%s: no API %q of version %q is here: if it has another name now it would take every trusted certificate", key, a.Name, a.Version)
 		}
 	}
+	return nil
+}
+
+// unknownAPIs says which APIs of the conf are not in the artifact.
+func (k *clients) unknownAPIs(apis []*artifactpb.Api) (w []string) {
+	for _, a := range k.unknown(apis) {
+		w = append(w, fmt.Sprintf("mutualSSLConfig.api.certificates: no API %q of version %q is in the artifact", a.Name, a.Version))
+	}
 	return w
+}
+
+func (k *clients) unknown(apis []*artifactpb.Api) (not []conf.APICertificates) {
+	if k == nil {
+		return nil
+	}
+	for _, a := range k.cfg.APIs {
+		if !slices.ContainsFunc(apis, func(api *artifactpb.Api) bool { return api.GetTitle() == a.Name && api.GetVersion() == a.Version }) {
+			not = append(not, a)
+		}
+	}
+	return not
 }

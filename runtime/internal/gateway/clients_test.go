@@ -207,14 +207,23 @@ func TestMutualTLS(t *testing.T) {
 		"expired": ca.client("expired", func(c *x509.Certificate) { c.NotAfter = time.Now().Add(-time.Minute) }),
 		"server":  ca.client("server", func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth} }),
 	}
-	for _, mode := range []string{"", "optional", "require"} {
+	// Modes: what sslVerifyClient says; shipped is optional with the trust store that
+	// WSO2 ships, which is not used, so that nobody is asked.
+	for _, mode := range []string{"", "shipped", "optional", "require"} {
 		t.Run("sslVerifyClient "+mode, func(t *testing.T) {
-			set := local("mutualSSLConfig.sslVerifyClient=" + mode)
-			if mode != "" {
-				set = append(set, "mutualSSLConfig.authoritiesFile="+ca.file("ca.pem"), "mutualSSLConfig.upstreamHeader=Client-Cert")
+			asked := mode == "optional" || mode == "require"
+			var set []string
+			switch {
+			case asked:
+				set = local("mutualSSLConfig.sslVerifyClient="+mode, "mutualSSLConfig.authoritiesFile="+ca.file("ca.pem"), "mutualSSLConfig.upstreamHeader=Client-Cert")
+			case mode == "shipped":
+				set = local("mutualSSLConfig.sslVerifyClient=optional", "mutualSSLConfig.upstreamHeader=Client-Cert",
+					"listenerConfig.trustStorePath=${mgw-runtime.home}/runtime/bre/security/ballerinaTruststore.p12")
+			default:
+				set = local("mutualSSLConfig.sslVerifyClient=")
 			}
 			g := start(t, gateway.Options{Artifact: path, Conf: conf.Options{Set: set, Dev: true}})
-			if mode == "" {
+			if !asked {
 				g.untilLogged(`clients are not asked for a certificate \(mutualSSLConfig.sslVerifyClient\): 2 of 6 operations need a client certificate and answer 401`)
 			}
 			// Rows: what is called, with what certificate. Columns: without and with
@@ -234,7 +243,7 @@ func TestMutualTLS(t *testing.T) {
 					"trusted /v1/open": {"200", "200"}, "trusted /v1/pet": {"200", "200"}, "trusted /both/x": {"401 900902", "200"}, "trusted /cert/x": {"200", "200"}, "trusted /either/x": {"200", "200"}, "trusted /token/x": {"401 900902", "200"},
 					"untrusted /v1/pet": {"TLS", "TLS"}, "expired /v1/pet": {"TLS", "TLS"}, "server /v1/pet": {"TLS", "TLS"},
 				},
-			}[mode]
+			}[strings.TrimSuffix(mode, "shipped")]
 			for what, codes := range want {
 				cert, url, _ := strings.Cut(what, " ")
 				c := caller(certs[cert])
@@ -243,11 +252,14 @@ func TestMutualTLS(t *testing.T) {
 					if got != codes[i] {
 						t.Errorf("%s, token %v: got %s (%s), want %s", what, i == 1, got, body, codes[i])
 					}
-					if got != "200" || mode == "" {
+					if got != "200" {
 						continue
 					}
 					told := "upstream [] []"
-					if cert == "trusted" {
+					switch {
+					case mode == "": // without upstreamHeader the field is none of ours
+						told = "upstream [:forged:] [:forged:]"
+					case asked && cert == "trusted":
 						told = "upstream [:" + base64.StdEncoding.EncodeToString(trusted.Leaf.Raw) + ":] []"
 					}
 					if strings.ReplaceAll(body, "][", "] [") != told {
@@ -256,7 +268,7 @@ func TestMutualTLS(t *testing.T) {
 				}
 				c.CloseIdleConnections()
 			}
-			if mode != "" {
+			if asked {
 				// OAuth2 is skipped: what the token is does not matter.
 				c := caller(trusted)
 				for url, want := range map[string]string{"/v1/pet": "200", "/either/x": "200", "/both/x": "401 900901", "/token/x": "401 900901"} {
@@ -365,8 +377,60 @@ func TestCertificatesOfAnAPI(t *testing.T) {
 	if _, err := gateway.Check(gateway.Options{Artifact: path, Conf: set("nobody", "cert")}); err == nil || !strings.Contains(err.Error(), `no certificate with the alias "nobody"`) {
 		t.Errorf("unknown alias: %v", err)
 	}
-	g = start(t, gateway.Options{Artifact: path, Conf: set("mine", "crt")})
-	g.untilLogged(`no API \\"crt\\" of version \\"1\\" is in the artifact`)
+	// What is listed must be there: it may have another name now.
+	if _, err := gateway.Check(gateway.Options{Artifact: path, Conf: set("mine", "crt")}); err == nil || !strings.Contains(err.Error(), `: mutualSSLConfig.api.certificates: no API "crt" of version "1" is here`) {
+		t.Errorf("unknown API: %v", err)
+	}
+}
+
+// A new version of an API that takes some certificates only is not served to all
+// who are trusted: its list comes first, or the artifact before it goes on.
+func TestCertificatesOfAnotherVersion(t *testing.T) {
+	backend := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "upstream") }))
+	defer backend.Close()
+	ca := newAuthority(t, "ours")
+	mine, yours := ca.client("mine"), ca.client("yours")
+	store, err := pkcs12.Modern.EncodeTrustStoreEntries([]pkcs12.TrustStoreEntry{{Cert: ca.cert, FriendlyName: "ca"}, {Cert: mine.Leaf, FriendlyName: "mine"}}, "pw")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	replace(t, filepath.Join(dir, "trust.p12"), store)
+	path := filepath.Join(dir, "mutual.mgw")
+	version := func(v string) *artifactpb.Artifact {
+		a := mutualProject(backend.URL, nil)
+		for _, api := range a.Apis {
+			if api.Title == "cert" {
+				api.Version = v
+			}
+		}
+		return a
+	}
+	put(t, path, version("1"))
+	set := local("mutualSSLConfig.sslVerifyClient=optional", "listenerConfig.trustStorePath="+filepath.Join(dir, "trust.p12"), "listenerConfig.trustStorePassword=pw")
+	for i, v := range []string{"1", "2"} {
+		p := fmt.Sprintf("mutualSSLConfig.api.certificates.%d.", i)
+		set = append(set, p+"name=cert", p+"version="+v, p+"aliasList=mine")
+	}
+	g := start(t, gateway.Options{Artifact: path, Conf: conf.Options{Dev: true, Set: set}})
+	g.untilLogged(`no API \\"cert\\" of version \\"2\\" is in the artifact`) // yet
+	expect := func() {
+		t.Helper()
+		for cert, want := range map[*tls.Certificate]string{mine: "200", yours: "401 900901"} {
+			if got, body := ask(caller(cert), "https://"+g.at.HTTPS+"/cert/x"); got != want {
+				t.Errorf("%s: %s %s, want %s", cert.Leaf.Subject, got, body, want)
+			}
+		}
+	}
+	expect()
+	put(t, path, version("3"))
+	g.signals <- syscall.SIGHUP
+	g.untilLogged(`API \\"cert\\" is of version \\"3\\" here, which is not listed`)
+	expect()
+	put(t, path, version("2"))
+	g.signals <- syscall.SIGHUP
+	g.untilLogged(`no API \\"cert\\" of version \\"1\\" is in the artifact`)
+	expect()
 }
 
 // What cannot be trusted is refused before a port is bound.

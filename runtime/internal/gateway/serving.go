@@ -47,6 +47,9 @@ func (g *gateway) load() (*serving, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := g.clients.unlisted(f.GetApis()); err != nil {
+		return nil, fmt.Errorf("%s: %w", f.Path, err)
+	}
 	verifier, err := g.issuers.with(f.GetDevelopmentKey())
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", f.Path, err)
@@ -67,7 +70,7 @@ func (g *gateway) load() (*serving, error) {
 		BackendJWT:       g.backend,
 		Users:            g.users,
 		APIKeys:          apiKeys,
-		Certificates:     g.clients.plan(),
+		Certificates:     g.clients.plan(g.cfg.Mutual.UpstreamHeader),
 		Upstream:         g.upstreamOptions(),
 		Overrides:        g.cfg.Overrides,
 		Stray:            g.strayOverride,
