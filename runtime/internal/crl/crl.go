@@ -5,8 +5,9 @@
 // one of the authorities has signed, changes nothing; the last good list goes on,
 // and the log says so. So does one whose time is over: to turn everybody away
 // because a list is late would be for somebody else to use. An older list than the
-// one in force is not taken, either, nor one that says only a part: who could put
-// it there could let in who was kept out.
+// one in force is not taken, either, nor one that says only a part, nor a file in which
+// the list of an authority is missing that is still trusted: who could put it there
+// could let in who was kept out.
 package crl
 
 import (
@@ -38,9 +39,34 @@ type List struct {
 type set struct {
 	revoked     map[string]struct{} // by id
 	until       time.Time           // the earliest end of a list; zero: none says
-	numbers     map[string]*big.Int // of the lists, by issuer and scope
+	lists       map[scope]edition
 	digest      [sha256.Size]byte
 	authorities []*x509.Certificate
+}
+
+// A scope is what a list is about: what that authority has signed, or a part of it.
+type scope struct{ issuer, part string }
+
+// An edition says which of two lists of a scope is the newer one.
+type edition struct {
+	number *big.Int // nil: it has none
+	at     time.Time
+}
+
+// before reports whether e is older than f. Numbers only grow (RFC 5280, section
+// 5.2.3); not every authority gives them.
+func (e edition) before(f edition) bool {
+	if e.number != nil && f.number != nil {
+		return e.number.Cmp(f.number) < 0
+	}
+	return e.at.Before(f.at)
+}
+
+func (e edition) String() string {
+	if e.number != nil {
+		return "number " + e.number.String()
+	}
+	return "of " + e.at.UTC().Format(time.DateTime)
 }
 
 // Open reads the file: one or more lists, as PEM or DER, each signed by one of
@@ -108,7 +134,7 @@ func (l *List) Read(authorities []*x509.Certificate) (changed bool, err error) {
 	}
 	s, err := parse(data, authorities)
 	if err == nil && old != nil {
-		err = s.follows(old)
+		err = s.follows(old, authorities)
 	}
 	if err != nil {
 		return false, fmt.Errorf("%s: %w", l.path, err)
@@ -118,19 +144,29 @@ func (l *List) Read(authorities []*x509.Certificate) (changed bool, err error) {
 	return true, nil
 }
 
-// follows reports whether no list is older than the one before it: numbers only
-// grow (RFC 5280, section 5.2.3).
-func (s *set) follows(old *set) error {
-	for id, n := range s.numbers {
-		if before := old.numbers[id]; before != nil && n.Cmp(before) < 0 {
-			return fmt.Errorf("a list has the number %v and is older than the one in force (%v)", n, before)
+// follows reports whether s may take the place of old: no list is older than the
+// one before it, and none is missing whose authority is still trusted. The list of
+// a part may be missing if there is one of the whole.
+func (s *set) follows(old *set, authorities []*x509.Certificate) error {
+	for of, before := range old.lists {
+		e, found := s.lists[of]
+		if !found && of.part != "" {
+			e, found = s.lists[scope{of.issuer, ""}]
+			e.number = nil // which counts other lists
+		}
+		i := slices.IndexFunc(authorities, func(c *x509.Certificate) bool { return string(c.RawSubject) == of.issuer })
+		switch {
+		case !found && i >= 0:
+			return fmt.Errorf("a list of %q is missing, which is in force and whose authority is still trusted", authorities[i].Subject)
+		case found && e.before(before):
+			return fmt.Errorf("a list of %q (%v) is older than the one in force (%v)", authorities[i].Subject, e, before)
 		}
 	}
 	return nil
 }
 
 func parse(data []byte, authorities []*x509.Certificate) (*set, error) {
-	s := &set{revoked: map[string]struct{}{}, numbers: map[string]*big.Int{}}
+	s := &set{revoked: map[string]struct{}{}, lists: map[scope]edition{}}
 	lists := 0
 	add := func(der []byte) error {
 		list, err := x509.ParseRevocationList(der)
@@ -141,7 +177,7 @@ func parse(data []byte, authorities []*x509.Certificate) (*set, error) {
 		if by == nil {
 			return fmt.Errorf("list of %q: none of the trusted authorities has signed it", list.Issuer)
 		}
-		scope, err := scopeOf(list)
+		part, err := partOf(list)
 		if err != nil {
 			return fmt.Errorf("list of %q: %w", list.Issuer, err)
 		}
@@ -151,8 +187,9 @@ func parse(data []byte, authorities []*x509.Certificate) (*set, error) {
 		if !list.NextUpdate.IsZero() && (s.until.IsZero() || list.NextUpdate.Before(s.until)) {
 			s.until = list.NextUpdate
 		}
-		if id := string(by.RawSubject) + scope; list.Number != nil && (s.numbers[id] == nil || s.numbers[id].Cmp(list.Number) < 0) {
-			s.numbers[id] = list.Number
+		of, e := scope{string(by.RawSubject), part}, edition{list.Number, list.ThisUpdate}
+		if have, found := s.lists[of]; !found || have.before(e) {
+			s.lists[of] = e
 		}
 		lists++
 		return nil
@@ -190,10 +227,10 @@ var (
 	oidDistributionPoint = asn1.ObjectIdentifier{2, 5, 29, 28}
 )
 
-// scopeOf returns which part of what the authority has signed a list is about:
+// partOf returns which part of what the authority has signed a list is about:
 // its distribution point as it is. A list that does not stand for itself, or that
 // asks for more than is understood here, must not be used (section 5.2).
-func scopeOf(list *x509.RevocationList) (scope string, err error) {
+func partOf(list *x509.RevocationList) (part string, err error) {
 	for _, e := range list.Extensions {
 		switch {
 		case e.Id.Equal(oidDelta):
@@ -213,7 +250,7 @@ func scopeOf(list *x509.RevocationList) (scope string, err error) {
 			if point.Indirect {
 				return "", errors.New("it is an indirect one, with certificates of other authorities, which are not looked for")
 			}
-			scope = string(e.Value)
+			part = string(e.Value)
 		case e.Critical:
 			return "", fmt.Errorf("its critical extension %v is not understood", e.Id)
 		}
@@ -225,7 +262,7 @@ func scopeOf(list *x509.RevocationList) (scope string, err error) {
 			}
 		}
 	}
-	return scope, nil
+	return part, nil
 }
 
 // issuer returns who has signed the list.
