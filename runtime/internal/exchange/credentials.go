@@ -9,11 +9,12 @@ type Credentials struct {
 	Name  string
 	lower string
 	id    FieldID
+	alike bool // there are names that an upstream may take for it
 }
 
 // CredentialsIn returns the field of that name.
 func CredentialsIn(name string) *Credentials {
-	return &Credentials{Name: name, lower: strings.ToLower(name), id: FieldIDOf([]byte(name))}
+	return &Credentials{Name: name, lower: strings.ToLower(name), id: FieldIDOf([]byte(name)), alike: strings.ContainsAny(name, "-_")}
 }
 
 // Read returns the scheme and what follows it after one or more blanks, and how
@@ -56,11 +57,14 @@ func (c *Credentials) Uses(h *Header, scheme string) bool {
 	return false
 }
 
-// Delete takes the field out of h.
+// Delete takes the field out of h, and those that an upstream may take for it.
 func (c *Credentials) Delete(h *Header) {
-	if c.id != Other {
+	switch {
+	case c.alike:
+		h.DeleteAlike(c.lower)
+	case c.id != Other:
 		h.DeleteID(c.id)
-	} else {
+	default:
 		h.Delete(c.lower)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/microgw/microgw/runtime/internal/exchange"
 	"github.com/microgw/microgw/runtime/internal/fault"
@@ -59,19 +60,28 @@ func (d *Demands) binding(c *claims) (*confirm.Certificate, error) {
 // before b is used.
 func (b *Bearer) Withdrawn(revoked func(chain []*x509.Certificate) bool) { b.withdrawn = revoked }
 
-var errRevokedCertificate = fault.InvalidCredentials.Becausef("token is bound to a client certificate that is revoked")
+var (
+	errRevokedCertificate = fault.InvalidCredentials.Becausef("token is bound to a client certificate that is revoked")
+	errExpiredCertificate = fault.InvalidCredentials.Becausef("token is bound to a client certificate that has expired since the connection was opened")
+)
 
-// revoked reports whether the connection's certificate is; x has one.
-func (b *Bearer) revoked(x *exchange.Exchange) bool {
-	if b.withdrawn == nil || x.TLS == nil {
-		return false
+// outlived says why the connection's certificate is not good any more; nil if it
+// is. x has one.
+func (b *Bearer) outlived(x *exchange.Exchange, now time.Time) (why error) {
+	if x.TLS == nil {
+		return nil
 	}
 	for _, chain := range x.TLS.VerifiedChains {
-		if !b.withdrawn(chain) {
-			return false
+		switch {
+		case slices.ContainsFunc(chain, func(c *x509.Certificate) bool { return now.After(c.NotAfter) }):
+			why = errExpiredCertificate
+		case b.withdrawn != nil && b.withdrawn(chain):
+			why = errRevokedCertificate
+		default:
+			return nil
 		}
 	}
-	return len(x.TLS.VerifiedChains) > 0
+	return why
 }
 
 // restrict adds to what p is restricted by.

@@ -9,6 +9,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/microgw/microgw/runtime/internal/exchange"
 	"github.com/microgw/microgw/runtime/internal/fault"
@@ -229,11 +230,56 @@ func TestBoundTokens(t *testing.T) {
 	refused(t, "thumbprint twice", err, fault.InvalidCredentials, "twice")
 }
 
+// A connection that was open when its certificate expired, or that of its
+// authority, is of no use to a bound token any more; others do not mind.
+func TestBoundToExpired(t *testing.T) {
+	c := newClock()
+	sum := sha256.Sum256([]byte("mine"))
+	bound := sign(keyA(), "RS256", nil, c.claims(map[string]any{"cnf": map[string]any{"x5t#S256": b64(sum[:])}}))
+	unbound := sign(keyA(), "RS256", nil, c.claims(nil))
+	signed := newVerifier(t, c, nil).Bearer("Authorization", true)
+	opaque := newVerifier(t, c, func(o *jwt.Options) {
+		o.Opaque = func(_ *exchange.Exchange, token []byte, _ time.Time) (*exchange.Principal, error) {
+			return &exchange.Principal{Bound: string(token) == "bound"}, nil
+		}
+	}).Bearer("Authorization", true)
+	until := func(d time.Duration) *x509.Certificate {
+		return &x509.Certificate{Raw: []byte("mine"), NotAfter: c.now().Add(d)}
+	}
+	valid, past := until(time.Hour), until(-time.Second)
+	for name, k := range map[string]struct {
+		chains [][]*x509.Certificate
+		good   bool
+	}{
+		"valid":                 {[][]*x509.Certificate{{valid, valid}}, true},
+		"in its last second":    {[][]*x509.Certificate{{until(0), valid}}, true},
+		"expired":               {[][]*x509.Certificate{{past, valid}}, false},
+		"its authority expired": {[][]*x509.Certificate{{valid, past}}, false},
+		"one of two ways":       {[][]*x509.Certificate{{valid, past}, {valid, valid}}, true},
+	} {
+		for _, token := range []string{bound, unbound, "bound", "unbound"} {
+			b, isBound := signed, token == bound
+			if len(token) < 10 {
+				b, isBound = opaque, token == "bound"
+			}
+			for range 2 { // the second time from memory
+				x := bearer(token)
+				x.TLS = &tls.ConnectionState{PeerCertificates: k.chains[0][:1], VerifiedChains: k.chains}
+				if err := b.Request(x); isBound && !k.good {
+					refused(t, name, err, fault.InvalidCredentials, "has expired since")
+				} else if err != nil {
+					t.Errorf("%s, %.10s: %v", name, token, err)
+				}
+			}
+		}
+	}
+}
+
 // A connection that was open when its certificate was revoked is of no use to a
 // bound token any more; others do not mind.
 func TestBoundToRevoked(t *testing.T) {
 	c := newClock()
-	mine := &x509.Certificate{Raw: []byte("mine")}
+	mine := &x509.Certificate{Raw: []byte("mine"), NotAfter: c.now().Add(time.Hour)}
 	sum := sha256.Sum256(mine.Raw)
 	b := newVerifier(t, c, nil).Bearer("Authorization", true)
 	gone := false

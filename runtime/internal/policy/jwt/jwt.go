@@ -197,8 +197,10 @@ func (b *Bearer) Prove(x *exchange.Exchange) (*exchange.Principal, error) {
 		if err := p.Allows(x); err != nil {
 			return nil, err
 		}
-		if p.Bound && b.revoked(x) {
-			return nil, errRevokedCertificate
+		if p.Bound {
+			if err := b.outlived(x, now); err != nil {
+				return nil, err
+			}
 		}
 	}
 	if err != nil && b.v.too && unverified(err) {
@@ -209,8 +211,10 @@ func (b *Bearer) Prove(x *exchange.Exchange) (*exchange.Principal, error) {
 
 func (b *Bearer) ask(x *exchange.Exchange, token []byte, now time.Time) (*exchange.Principal, error) {
 	p, err := b.v.ask(x, token, now)
-	if err == nil && p.Bound && b.revoked(x) {
-		return nil, errRevokedCertificate
+	if err == nil && p.Bound {
+		if err := b.outlived(x, now); err != nil {
+			return nil, err
+		}
 	}
 	return p, err
 }

@@ -92,7 +92,7 @@ func TestOpaque(t *testing.T) {
 // Of an opaque token, too, that is bound to a certificate, an open connection is of
 // no more use once that is revoked.
 func TestOpaqueBoundToRevoked(t *testing.T) {
-	mine := &x509.Certificate{Raw: []byte("mine")}
+	mine := &x509.Certificate{Raw: []byte("mine"), NotAfter: time.Now().Add(time.Hour)}
 	b := must(jwt.New(jwt.Options{Opaque: func(_ *exchange.Exchange, token []byte, _ time.Time) (*exchange.Principal, error) {
 		return &exchange.Principal{Bound: string(token) == "bound"}, nil
 	}})).Bearer("Authorization", true)
