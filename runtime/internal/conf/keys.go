@@ -98,8 +98,8 @@ var ownKeys = []key[Config]{
 		"PEM file with the authorities that clients' certificates may be from, read again within seconds of a change. Absent: those of `listenerConfig.trustStorePath`; never those of the system."},
 	{"mutualSSLConfig.crlFile", nil, "", fileOf(func(c *Config) *string { return &c.Mutual.CRLFile }),
 		"File with the authorities' lists of revoked certificates (PEM or DER), read again within seconds of a change."},
-	{"mutualSSLConfig.upstreamHeader", nil, "", stringOf(func(c *Config) *string { return &c.Mutual.UpstreamHeader }, isOptionalField),
-		"Header field in which upstreams are told the client's certificate, as RFC 9440 writes it: `Client-Cert`. What clients send in it is taken out. Empty: none."},
+	{"mutualSSLConfig.upstreamHeader", nil, "", stringOf(func(c *Config) *string { return &c.Mutual.UpstreamHeader }, isOptionalToldField),
+		"Header field in which upstreams are told the client's certificate, as RFC 9440 writes it: `Client-Cert`. What clients send in it is taken out. Not one that is made anew on the way, such as `Via` or `X-Forwarded-For`. Empty: none."},
 
 	{"admin.address", nil, "", stringOf(func(c *Config) *string { return &c.Admin.Address }, isAddress),
 		"Address and port of `/health`, `/ready`, `/version` and `/routes`. Empty: none. Whoever reaches it sees every route."},
@@ -137,7 +137,7 @@ var ownKeys = []key[Config]{
 
 	{"security.validateSubscriptions", nil, "3.2", boolOf(func(c *Config) *bool { return &c.Security.ValidateSubscriptions }),
 		"What `jwtTokenConfig.validateSubscription` is for issuers that do not say it."},
-	{"jwtConfig.header", nil, "3.0", stringOf(func(c *Config) *string { return &c.BackendJWT.Header }, isField),
+	{"jwtConfig.header", nil, "3.0", stringOf(func(c *Config) *string { return &c.BackendJWT.Header }, isToldField),
 		"Header field that it is sent in. What clients send in it is taken out of every request, if the token is switched on."},
 
 	{"jwtGeneratorConfig.jwtGeneratorEnabled", nil, "3.1.1", boolOf(func(c *Config) *bool { return &c.BackendJWT.Enabled }),
@@ -307,8 +307,22 @@ var (
 		s.Not = textShape("^(" + strings.Join(all, "|") + ")$")
 		return s
 	}()}
-	isOptionalField = rule{checkOptionalField, func() *shape {
+	isToldField = rule{checkToldField, func() *shape {
+		var all []string
+		for _, f := range slices.Concat(noCredential, notTold) {
+			all = append(all, strings.ReplaceAll(anyCase(f), "-", "[-_]"))
+		}
 		s := *isField.shape
+		s.Not = textShape("^(" + strings.Join(all, "|") + ")$")
+		return &s
+	}()}
+	isOptionalToldField = rule{func(s string) string {
+		if s == "" {
+			return ""
+		}
+		return checkToldField(s)
+	}, func() *shape {
+		s := *isToldField.shape
 		s.Pattern = "^[-!#$%&'*+.^_`|~0-9A-Za-z]*$"
 		return &s
 	}()}
@@ -367,10 +381,17 @@ func checkField(s string) string {
 	return ""
 }
 
-// checkOptionalField is checkField for a field that need not be.
-func checkOptionalField(s string) string {
-	if s == "" {
-		return ""
+// notTold are fields that upstreams cannot be told anything in, beside those of
+// noCredential: they are dropped or made anew on the way.
+var notTold = []string{"forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto",
+	"proxy-authenticate", "proxy-authorization", "proxy-connection"}
+
+// checkToldField is checkField for a field that the gateway adds to what upstreams
+// get, in the place of all that may be taken for it.
+func checkToldField(s string) string {
+	name := strings.ReplaceAll(strings.ToLower(s), "_", "-")
+	if slices.Contains(noCredential, name) || slices.Contains(notTold, name) {
+		return fmt.Sprintf("%q is a field that is dropped or made anew on the way to upstreams", s)
 	}
 	return checkField(s)
 }

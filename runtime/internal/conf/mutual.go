@@ -4,7 +4,7 @@ var apiCertificates = rows[APICertificates]{
 	table: "mutualSSLConfig.api.certificates.#",
 	since: "3.2",
 	doc: "Which client certificates an API takes, of all that are trusted: `[[mutualSSLConfig.api.certificates]]`, once for each API. " +
-		"APIs that are not named take all.",
+		"APIs that are not named take all. One that is named must be in the artifact.",
 	all: func(c *Config) *[]APICertificates { return &c.Mutual.APIs },
 	keys: []key[APICertificates]{
 		{"name", nil, "3.2", stringOf(func(a *APICertificates) *string { return &a.Name }, anything),

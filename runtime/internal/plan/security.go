@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 
 	"github.com/microgw/microgw/runtime/internal/exchange"
 	"github.com/microgw/microgw/runtime/internal/policy/apikey"
@@ -28,6 +29,9 @@ func (b *builder) authenticate(api *artifactpb.Api, op *artifactpb.Operation, al
 		all = append(all, []authn.Requirement{{Scheme: b.certificate(api)}})
 	}
 	if !alternatives {
+		if err := b.comesIn(header); err != nil {
+			return nil, err
+		}
 		tokens := b.bearer(header)
 		if all == nil {
 			return tokens.Request, nil
@@ -117,6 +121,18 @@ func (b *builder) requirement(api *artifactpb.Api, r *artifactpb.SecurityRequire
 		req.Allows = scope.New(r.GetScopes(), r.GetAllScopes()).Allows
 	}
 	switch s := b.f.GetSecuritySchemes()[r.GetScheme()]; k := s.GetKind().(type) {
+	case *artifactpb.SecurityScheme_Oauth2, *artifactpb.SecurityScheme_OpenIdConnect, *artifactpb.SecurityScheme_Basic:
+		if err := b.comesIn(header); err != nil {
+			return req, err
+		}
+	case *artifactpb.SecurityScheme_ApiKey:
+		if k.ApiKey.GetIn() == artifactpb.Location_LOCATION_HEADER {
+			if err := b.comesIn(k.ApiKey.GetName()); err != nil {
+				return req, err
+			}
+		}
+	}
+	switch s := b.f.GetSecuritySchemes()[r.GetScheme()]; k := s.GetKind().(type) {
 	case *artifactpb.SecurityScheme_Oauth2, *artifactpb.SecurityScheme_OpenIdConnect:
 		req.Scheme = b.bearer(header)
 	case *artifactpb.SecurityScheme_Basic:
@@ -137,6 +153,17 @@ func (b *builder) requirement(api *artifactpb.Api, r *artifactpb.SecurityRequire
 		return req, fmt.Errorf("security scheme %q is of a kind (%T) that this runtime does not know", s.GetName(), k)
 	}
 	return req, nil
+}
+
+// comesIn refuses a field for credentials that they never come in: what clients
+// send in the one that tells upstreams of certificates is taken out before it is
+// looked at.
+func (b *builder) comesIn(header string) error {
+	plain := func(name string) string { return strings.ReplaceAll(strings.ToLower(name), "_", "-") }
+	if h := b.o.Certificates.Header; h != "" && plain(h) == plain(header) {
+		return fmt.Errorf("credentials are looked for in the header field %q, which is mutualSSLConfig.upstreamHeader, too: nobody could send them", header)
+	}
+	return nil
 }
 
 // certificateSuffices reports whether a trusted client certificate takes the

@@ -201,6 +201,37 @@ func TestCertificateSince(t *testing.T) {
 	}
 }
 
+// Credentials cannot come in the field that tells upstreams of certificates: what
+// clients send there is taken out.
+func TestCredentialsInCertificateField(t *testing.T) {
+	for name, c := range map[string]struct {
+		header string // upstreamHeader
+		change func(*artifactpb.Api)
+		bad    bool
+	}{
+		"another field":        {"Client-Cert", func(a *artifactpb.Api) { a.AuthHeader = "X-Token" }, false},
+		"the API's own header": {"Client-Cert", func(a *artifactpb.Api) { a.AuthHeader = "client_cert" }, true},
+		"that of passwords":    {"X-Token", func(a *artifactpb.Api) { a.AuthHeader, a.Operations[0].Security = "X-Token", security([]uint32{login}) }, true},
+		"that of tokens, or a key": {"X-Token", func(a *artifactpb.Api) {
+			a.AuthHeader, a.Operations[0].Security = "X-Token", security([]uint32{key}, []uint32{oauth})
+		}, true},
+		"a key's":                {"x-key", func(a *artifactpb.Api) { a.Operations[0].Security = security([]uint32{key}) }, true},
+		"of a key nobody needs":  {"X-Key", func(a *artifactpb.Api) { a.Operations[0].Security = security([]uint32{login}) }, false},
+		"of tokens nobody needs": {"X-Token", func(a *artifactpb.Api) { a.AuthHeader, a.Operations[0].Security = "X-Token", security([]uint32{key}) }, false},
+	} {
+		f := file(func(o *artifactpb.Operation, _ *artifactpb.Cluster) {
+			o.Stages, o.Security = []*artifactpb.Stage{alternatives}, security([]uint32{oauth})
+		})
+		f.SecuritySchemes = schemes
+		c.change(f.Apis[0])
+		o := options(t, nil)
+		o.Certificates.Header = c.header
+		if _, err := plan.Build(f, o); (err != nil) != c.bad || err != nil && !strings.Contains(err.Error(), "is mutualSSLConfig.upstreamHeader, too: nobody could send them") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
 // A certificate that was not verified is none.
 func TestUnverifiedCertificate(t *testing.T) {
 	f := file(func(o *artifactpb.Operation, _ *artifactpb.Cluster) {
