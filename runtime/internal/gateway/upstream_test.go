@@ -74,6 +74,42 @@ func TestUpstreamCertificate(t *testing.T) {
 	})
 }
 
+// An HTTPS listener takes the cipher suites of the conf for TLS 1.2, all that are
+// safe by default.
+func TestListenerCiphers(t *testing.T) {
+	dir := t.TempDir()
+	path, certFile, keyFile := filepath.Join(dir, "pets.mgw"), filepath.Join(dir, "tls.crt"), filepath.Join(dir, "tls.key")
+	put(t, path, project("pets", echo(t, "up").URL, nil))
+	_, cert, key := newAuthority(t, "ours").server() // ECDSA
+	replace(t, certFile, cert)
+	replace(t, keyFile, key)
+	const a, b = tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, tls.TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384
+	for name, tt := range map[string]struct {
+		set  []string
+		want map[uint16]bool
+	}{
+		"default": {nil, map[uint16]bool{a: true, b: true}},
+		"one":     {[]string{"mutualSSLConfig.ciphers=TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384"}, map[uint16]bool{a: false, b: true}},
+		"other":   {[]string{"mutualSSLConfig.ciphers=TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256"}, map[uint16]bool{a: true, b: false}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := start(t, gateway.Options{Artifact: path, Conf: conf.Options{Set: local(append(tt.set, "keyManager.serverUrl="+echo(t, "km").URL, "listenerConfig.tokenListenerPort=0",
+				"listenerConfig.certificateFile="+certFile, "listenerConfig.privateKeyFile="+keyFile)...)}})
+			for _, address := range []string{g.at.HTTPS, g.at.Tokens} {
+				for suite, want := range tt.want {
+					c, err := tls.Dial("tcp", address, &tls.Config{InsecureSkipVerify: true, MaxVersion: tls.VersionTLS12, CipherSuites: []uint16{suite}})
+					if err == nil {
+						c.Close()
+					}
+					if (err == nil) != want {
+						t.Errorf("%s, %s: %v", address, tls.CipherSuiteName(suite), err)
+					}
+				}
+			}
+		})
+	}
+}
+
 // An HTTPS listener's TLS versions are those of the conf, 1.2 and 1.3 by
 // default.
 func TestListenerVersions(t *testing.T) {
