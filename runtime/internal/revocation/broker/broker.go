@@ -33,9 +33,14 @@ const (
 	// Heartbeat is how often both sides say that they are there; who has not for
 	// twice as long is taken for gone.
 	Heartbeat = 10 * time.Second
-	// A durable subscription that ends as soon as this, so many times one after the
-	// other, has come upon a message that the broker cannot deliver.
+	// A durable subscription that ends as soon as this without a message, so many
+	// times one after the other, may have come upon one that the broker cannot
+	// deliver.
 	soon, tooOften = 10 * time.Second, 3
+	// plainWait is how long it is waited for that message in a plain form. It comes
+	// at once if it is what was in the way; what is published later is to come in
+	// full.
+	plainWait = 5 * time.Second
 )
 
 // A Dial subscribes to a target's topic. A subscription is live when Dial
@@ -105,11 +110,12 @@ func (s *Subscriber) Run(ctx context.Context) {
 	var complaint source.Complaint
 	var retry source.Backoff
 	first := true
-	last := 0  // the target that worked last; it is tried first
-	ended := 0 // durable subscriptions that ended soon
+	last := 0        // the target that worked last; it is tried first
+	careful := false // the last subscription ended soon, and is durable
+	ended := 0       // so many have, and brought no message
 	for ctx.Err() == nil {
 		retry.Begin()
-		sub, i, err := s.connect(ctx, last, ended >= tooOften)
+		sub, i, err := s.connect(ctx, last, careful, ended >= tooOften)
 		if ctx.Err() != nil {
 			if err == nil {
 				sub.Close()
@@ -147,9 +153,11 @@ func (s *Subscriber) Run(ctx context.Context) {
 		s.Up()
 		s.SetTried()
 		began := time.Now()
-		err = s.receive(ctx, sub)
+		plain := inPlain(t, ended >= tooOften)
+		n, err := s.receive(ctx, sub, plain)
 		sub.Close()
-		if ended++; t.Durable == "" || ended > tooOften || time.Since(began) > soon {
+		careful = t.Durable != "" && time.Since(began) <= soon
+		if ended++; !careful || plain || n > 0 {
 			ended = 0
 		}
 		if ctx.Err() != nil {
@@ -166,16 +174,35 @@ func (s *Subscriber) Run(ctx context.Context) {
 	}
 }
 
-func (s *Subscriber) receive(ctx context.Context, sub Subscription) error {
-	for {
+// receive hands on what comes, and returns how many messages that were.
+func (s *Subscriber) receive(ctx context.Context, sub Subscription, plain bool) (n int, err error) {
+	if plain {
+		patient, cancel := context.WithTimeout(ctx, plainWait)
+		defer cancel()
+		ctx = patient
+	}
+	for ; ; n++ {
 		m, err := sub.Receive(ctx)
 		if err != nil {
-			return err
+			if plain && n == 0 && errors.Is(err, context.DeadlineExceeded) {
+				err = fmt.Errorf("it was looked for a message in the way, and there is none: %w", err)
+			}
+			return n, err
 		}
 		s.Heard()
+		if plain {
+			if _, err := message.Decode(m); errors.Is(err, message.ErrNothing) {
+				id, _ := m.Properties["message-id"].(string)
+				s.log.Warn("[TokenRevocationJMS] [-] the broker hung up at a message again and again, which was taken without its content, so that others come: if it revoked a token, that is NOT revoked", "topic", s.o.Topic, "message", id)
+			}
+		}
 		s.o.Handle(m)
 	}
 }
+
+// inPlain reports whether a target is asked for messages in plain form: only STOMP
+// has another.
+func inPlain(t Target, inTheWay bool) bool { return inTheWay && t.Dialect == STOMP && t.Durable != "" }
 
 // awayError says that nobody is there, at none of the addresses.
 type awayError struct{ error }
@@ -183,7 +210,7 @@ type awayError struct{ error }
 func (e *awayError) Unwrap() error { return e.error }
 
 // connect tries the targets, the preferred one first. The error tells of all.
-func (s *Subscriber) connect(ctx context.Context, preferred int, plain bool) (Subscription, int, error) {
+func (s *Subscriber) connect(ctx context.Context, preferred int, careful, inTheWay bool) (Subscription, int, error) {
 	order := []int{preferred}
 	for i := range s.targets {
 		if i != preferred {
@@ -194,7 +221,7 @@ func (s *Subscriber) connect(ctx context.Context, preferred int, plain bool) (Su
 	away := true
 	for _, i := range order {
 		t := s.targets[i]
-		t.Plain = plain
+		t.Careful, t.Plain = careful, inPlain(t, inTheWay)
 		one, cancel := context.WithTimeout(ctx, dialTimeout)
 		sub, err := s.o.Dials[t.Dialect](one, t)
 		cancel()

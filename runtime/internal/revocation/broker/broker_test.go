@@ -28,13 +28,17 @@ type fake struct {
 }
 
 type fakeSubscription struct {
-	cut  chan struct{}
-	sent bool
+	cut   chan struct{}
+	sent  bool
+	empty bool // the message has nothing in it
 }
 
 func (s *fakeSubscription) Receive(ctx context.Context) (message.Message, error) {
 	if !s.sent {
 		s.sent = true
+		if s.empty {
+			return message.Message{Properties: map[string]any{"message-id": "ID:7"}}, nil
+		}
 		return message.Message{Body: []byte("id")}, nil
 	}
 	select {
@@ -52,10 +56,19 @@ func (f *fake) dial(ctx context.Context, t broker.Target) (broker.Subscription, 
 	defer f.mu.Unlock()
 	f.tried = append(f.tried, t.String())
 	f.plain += map[bool]string{true: "p", false: "-"}[t.Plain]
-	if t.Host == "hangs-up" {
-		cut := make(chan struct{})
+	cut := make(chan struct{})
+	switch t.Host {
+	case "hangs-up":
 		close(cut)
 		return &fakeSubscription{cut: cut}, nil
+	case "hangs-up-without":
+		close(cut)
+		return &fakeSubscription{cut: cut, sent: !t.Plain, empty: true}, nil
+	case "restarts": // and nothing is in the way
+		if len(f.tried) <= 3 {
+			close(cut)
+		}
+		return &fakeSubscription{cut: cut, sent: true}, nil
 	}
 	if t.Host == "hangs" {
 		f.mu.Unlock()
@@ -189,15 +202,27 @@ func TestSubscriberAway(t *testing.T) {
 	})
 }
 
-// A broker that hangs up on a durable subscription again and again has a message
-// in the way, which is asked for in a plain form now and then.
+// A broker that hangs up on a durable subscription again and again, without a
+// message, may have one in the way, which is asked for in a plain form then: once,
+// for some seconds, and not on and on, for what comes in a plain form is empty.
 func TestSubscriberInTheWay(t *testing.T) {
-	for durable, want := range map[string]string{"": "--------", "gw-1": "---p---p"} {
+	const empty = `which was taken without its content`
+	for _, tt := range []struct {
+		durable, url, want string
+		warned             bool
+	}{
+		{"", "stomp://hangs-up-without:1", "--------", false},
+		{"gw-1", "stomp://hangs-up-without:1", "---p---p", true},
+		{"gw-1", "amqp091://hangs-up-without:1", "--------", false},
+		{"gw-1", "stomp://hangs-up:1", "--------", false},
+		{"gw-1", "stomp://restarts:1", "---p-", false},
+	} {
 		synctest.Test(t, func(t *testing.T) {
+			var log bytes.Buffer
 			f := &fake{}
 			f.set(nil)
-			o := f.options("stomp://hangs-up:1", &bytes.Buffer{})
-			o.Durable = durable
+			o := f.options(tt.url, &log)
+			o.Durable = tt.durable
 			s, err := broker.New(o)
 			if err != nil {
 				t.Fatal(err)
@@ -208,8 +233,11 @@ func TestSubscriberInTheWay(t *testing.T) {
 			time.Sleep(time.Minute)
 			cancel()
 			<-done
-			if !strings.HasPrefix(f.plain, want) {
-				t.Errorf("%q: %s, want %s", durable, f.plain, want)
+			if !strings.HasPrefix(f.plain, tt.want) || strings.HasSuffix(tt.want, "p-") && f.plain != tt.want {
+				t.Errorf("%q at %s: %s, want %s", tt.durable, tt.url, f.plain, tt.want)
+			}
+			if got := strings.Contains(log.String(), empty) && strings.Contains(log.String(), "message=ID:7"); got != tt.warned {
+				t.Errorf("%q at %s: warned: %v\n%s", tt.durable, tt.url, got, log.String())
 			}
 		})
 	}

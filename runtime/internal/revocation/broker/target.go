@@ -33,6 +33,9 @@ type Target struct {
 	Username, Password string
 	Topic              string
 	Durable            string // name of a durable subscription, "" for another
+	// Careful asks for one message after the other, so that what has been taken is
+	// known to the broker when it hangs up at the next.
+	Careful bool
 	// Plain asks for one message, in whatever form the broker can give it without
 	// taking pains, after which the subscription ends: there is a message in the way
 	// at which the broker hangs up.

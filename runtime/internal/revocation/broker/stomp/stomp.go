@@ -1,5 +1,5 @@
-// Package stomp speaks STOMP 1.0 to 1.2 to brokers such as ActiveMQ, Artemis and
-// RabbitMQ with its plugin, as far as a subscriber must.
+// Package stomp speaks STOMP 1.0 to 1.2 to brokers such as ActiveMQ and RabbitMQ
+// with its plugin, as far as a subscriber must. Artemis it leaves to AMQP 1.0.
 //
 // What surprises: map messages are asked for as XML (jms-map-xml), which keeps
 // every value as it was; without it ActiveMQ delivers them empty. What arrives is
@@ -131,6 +131,9 @@ func (s *subscription) open(t broker.Target) error {
 	if f.command != "CONNECTED" {
 		return f.failure()
 	}
+	if strings.Contains(strings.ToLower(f.get("server")), "artemis") {
+		return errArtemis
+	}
 	s.version = f.get("version")
 	s.beat(f.get("heart-beat"))
 
@@ -142,10 +145,13 @@ func (s *subscription) open(t broker.Target) error {
 		subscribe = append(subscribe, "transformation", "jms-map-xml")
 	}
 	if t.Durable != "" {
-		// ActiveMQ, Artemis and RabbitMQ have a word of their own each; the others'
-		// mean nothing to them.
+		// ActiveMQ and RabbitMQ have words of their own each; the others' mean nothing
+		// to them.
 		subscribe[1], subscribe[5] = t.Durable, "client"
 		subscribe = append(subscribe, "activemq.subscriptionName", t.Durable, "durable-subscription-name", t.Durable, "durable", "true", "auto-delete", "false")
+		if t.Careful || t.Plain {
+			subscribe = append(subscribe, "activemq.prefetchSize", "1")
+		}
 	}
 	if err := s.send("SUBSCRIBE", subscribe...); err != nil {
 		return err
@@ -271,6 +277,11 @@ func (s *subscription) acknowledge() error {
 	}
 	return s.send("ACK", append([]string{"message-id", id, "subscription", s.durable}, receipt...)...)
 }
+
+// errArtemis keeps from a subscription to which nothing would ever come: what
+// Artemis takes /topic/NAME for in STOMP, its acceptor's multicastPrefix says, and
+// by default it is the whole of it. And it gives map messages no form in STOMP.
+var errArtemis = errors.New("this is Artemis, whose topics are heard over AMQP 1.0: use amqp10://, or tcp:// for both")
 
 var errPlain = errors.New("the message in the way has been taken")
 

@@ -106,6 +106,7 @@ func TestRefused(t *testing.T) {
 		"error":              {"ERROR\nmessage:User name [me] or password is invalid.\n\nlong\n\x00", "", "", "the broker says: User name [me] or password is invalid."},
 		"error in the body":  {"ERROR\ncontent-length:3\n\nno\n\x00", "", "", "the broker says: no"},
 		"control characters": {"ERROR\nmessage:a\x1bb\n\n\x00", "", "", "the broker says: a b"},
+		"Artemis":            {"CONNECTED\nversion:1.2\nserver:ActiveMQ-Artemis/2.28.0 ActiveMQ Artemis Messaging Engine\n\n\x00", subscribed, "", "heard over AMQP 1.0"},
 		"no topic":           {connected, "ERROR\nmessage:not authorized\n\n\x00", "", "subscribe to /topic/tokenRevocation: the broker says: not authorized"},
 		"AMQP":               {"AMQP\x00\x00\x09\x01", "", "", "another protocol"},
 		"HTTP":               {"HTTP/1.1 400 Bad Request\r\n\r\n", "", "", "another protocol"},
@@ -301,6 +302,30 @@ func TestDurable(t *testing.T) {
 			}
 			if got := <-acked; got != want {
 				t.Errorf("%s: got %q, want %q", version, got, want)
+			}
+		})
+	}
+}
+
+// A subscription that is careful takes one message after the other, also when it
+// asks for a plain one; others do not wait.
+func TestCareful(t *testing.T) {
+	for _, tt := range []struct {
+		target broker.Target
+		want   bool
+	}{
+		{broker.Target{}, false}, {broker.Target{Careful: true}, false}, {broker.Target{Durable: "gw-1"}, false},
+		{broker.Target{Durable: "gw-1", Careful: true}, true}, {broker.Target{Durable: "gw-1", Plain: true}, true},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			f := &fake{connected: connected, subscribed: subscribed}
+			s, err := f.dial(tt.target)
+			if err != nil {
+				t.Fatal(err)
+			}
+			s.Close()
+			if strings.Contains(f.got[1], "\nactivemq.prefetchSize:1\n") != tt.want {
+				t.Errorf("%+v: %q", tt.target, f.got[1])
 			}
 		})
 	}
