@@ -18,7 +18,10 @@ import (
 	"github.com/microgw/microgw/runtime/internal/revocation/message"
 )
 
-const credit = 1000
+// credit is how many messages are under way at most. Of what size they may be is
+// for the broker to say: a limit of ours would end the link at each that is larger,
+// and one that the broker keeps for us would do so for ever.
+const credit = 100
 
 // Dial implements broker.Dial.
 func Dial(ctx context.Context, t broker.Target) (broker.Subscription, error) {
@@ -63,7 +66,7 @@ func subscribe(ctx context.Context, nc net.Conn, t broker.Target) (*subscription
 	}
 	o := &amqp.ReceiverOptions{
 		Credit: credit, SettlementMode: amqp.ReceiverSettleModeFirst.Ptr(), RequestedSenderSettleMode: amqp.SenderSettleModeSettled.Ptr(),
-		SourceCapabilities: capabilities, MaxMessageSize: message.MaxBody,
+		SourceCapabilities: capabilities,
 	}
 	if t.Durable != "" {
 		// The name of the container and that of the link are what it is known by.
@@ -126,11 +129,8 @@ func (s *subscription) Receive(ctx context.Context) (message.Message, error) {
 		}
 	}
 	for _, part := range m.Data {
-		if len(out.Body)+len(part) > message.MaxBody {
-			out.Body = append(out.Body, part...) // too large, which is for the reader to say
-			break
-		}
-		out.Body = append(out.Body, part...)
+		// Of what is too large, enough for the reader to say so.
+		out.Body = append(out.Body, part[:min(len(part), message.MaxBody+1-len(out.Body))]...)
 	}
 	return out, nil
 }
