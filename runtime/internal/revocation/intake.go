@@ -39,7 +39,11 @@ func (k *Intake) Message(m message.Message) {
 		if errors.Is(err, message.ErrNothing) {
 			k.Log.Debug("[TokenRevocationJMS] [-] No keys named revokedToken and ttl")
 		}
-		k.seldom("message", "[TokenRevocationJMS] [-] message on the topic of revoked tokens is not understood; it is passed over", "error", err, "bytes", len(m.Body), "total", k.bad.Load())
+		what := "[TokenRevocationJMS] [-] message on the topic of revoked tokens is not understood; it is passed over"
+		if len(all) > 0 {
+			what = "[TokenRevocationJMS] [-] message on the topic of revoked tokens is not understood in part; that part is passed over"
+		}
+		k.seldom("message", what, "error", err, "bytes", len(m.Body), "tokens", len(all), "total", k.bad.Load())
 	}
 	now := time.Now()
 	for _, r := range all {

@@ -129,3 +129,15 @@ func TestIntakeBounds(t *testing.T) {
 		t.Errorf("%d\n%s", k.Set.Lost(), log.String())
 	}
 }
+
+// Of a list the good ones are revoked, and the log says that there were others.
+func TestIntakePart(t *testing.T) {
+	var log bytes.Buffer
+	now := time.Now()
+	k := &revocation.Intake{Set: revocation.NewSet(10, now), Retention: time.Hour, Log: slog.New(slog.NewTextHandler(&log, nil))}
+	k.Message(message.Message{Body: []byte(`["a","\u0001","b"]`)})
+	if !k.Set.Has([]byte("a"), now) || !k.Set.Has([]byte("b"), now) || k.Set.Len() != 2 ||
+		!strings.Contains(log.String(), "is not understood in part") || !strings.Contains(log.String(), "tokens=2 total=1") {
+		t.Errorf("%d\n%s", k.Set.Len(), log.String())
+	}
+}

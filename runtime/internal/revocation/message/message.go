@@ -13,10 +13,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"math"
 	"net/url"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -28,7 +28,7 @@ import (
 const (
 	MaxBody  = 1 << 20
 	MaxID    = 32 << 10 // of an id, which may be a whole token
-	maxItems = 10_000   // revocations in one message, members of a map
+	maxItems = 10_000   // members of a map
 	maxDepth = 8
 )
 
@@ -54,16 +54,15 @@ type Revocation struct {
 // ErrNothing says that a message names no token.
 var ErrNothing = errors.New("no member named revokedToken in the message")
 
-// Decode returns what m revokes, at least one.
+// Decode returns what m revokes. If it is a list of which not all can be taken, the
+// error says why the first of the others cannot, beside those that can; without an
+// error there is one at least. How many there may be, MaxBody bounds.
 func Decode(m Message) ([]Revocation, error) {
 	if len(m.Body) > MaxBody {
 		return nil, fmt.Errorf("message of %d bytes: more than %d", len(m.Body), MaxBody)
 	}
 	var all []Revocation
 	add := func(members map[string]any) error {
-		if len(all) == maxItems {
-			return fmt.Errorf("more than %d tokens in a message", maxItems)
-		}
 		r, err := fromMembers(members)
 		if err == nil {
 			all = append(all, r)
@@ -123,11 +122,7 @@ func decodeBody(m Message, add func(map[string]any) error) error {
 		}
 		return add(members)
 	case bytes.IndexByte(body, '=') >= 0 && (kind == "application/x-www-form-urlencoded" || formNames(body)):
-		form, err := url.ParseQuery(string(body))
-		if err != nil {
-			return fmt.Errorf("form: %w", err)
-		}
-		return addForm(form, add)
+		return addForm(string(body), add)
 	case body[0] != '=':
 		id, err := checkID(string(body))
 		if err != nil {
@@ -145,24 +140,40 @@ func decodeBody(m Message, add func(map[string]any) error) error {
 }
 
 // addForm adds what a form names: if a member is there several times, all of them.
-func addForm(form url.Values, add func(map[string]any) error) error {
-	all, times := map[string][]string{}, 1
-	for _, name := range slices.Sorted(maps.Keys(form)) {
-		if m := member(name); m != "" {
-			all[m] = append(all[m], form[name]...)
-			times = max(times, len(all["revokedToken"]))
+// A part that is not well-formed does not keep the others from being revoked.
+func addForm(body string, add func(map[string]any) error) (first error) {
+	failed := func(err error) {
+		if first == nil {
+			first = err
 		}
 	}
-	for i := range times {
+	all := map[string][]string{}
+	for part := range strings.SplitSeq(body, "&") {
+		name, value, _ := strings.Cut(part, "=")
+		name, err := url.QueryUnescape(name)
+		m := member(name)
+		if err != nil || m == "" {
+			continue // of somebody else
+		}
+		value, err = url.QueryUnescape(value)
+		if err != nil {
+			failed(errors.New("form: a value is not well-formed"))
+			if m == "revokedToken" {
+				value = "" // names nothing, and what belongs to the others stays theirs
+			}
+		}
+		all[m] = append(all[m], value)
+	}
+	for i := range max(1, len(all["revokedToken"])) {
 		members := map[string]any{}
 		for name, values := range all {
 			members[name] = values[min(i, len(values)-1)]
 		}
 		if err := add(members); err != nil {
-			return err
+			failed(err)
 		}
 	}
-	return nil
+	return first
 }
 
 // formNames reports whether body has one of our members where a form has names.
@@ -182,7 +193,7 @@ func member(name string) string {
 	if len(name) > 32 {
 		return ""
 	}
-	switch strings.ToLower(strings.NewReplacer("_", "", "-", "").Replace(name)) {
+	switch strings.ToLower(joints.Replace(name)) {
 	case "revokedtoken":
 		return "revokedToken"
 	case "ttl":
@@ -194,6 +205,8 @@ func member(name string) string {
 	}
 	return ""
 }
+
+var joints = strings.NewReplacer("_", "", "-", "")
 
 func fromMembers(members map[string]any) (r Revocation, err error) {
 	if len(members) > maxItems {
@@ -312,15 +325,30 @@ func text(v any) (string, bool) {
 
 // decodeJSON reads an object with our members, one in WSO2's envelope
 // ({"event":{"payloadData":{...}}}), a map message as ActiveMQ writes it as JSON,
-// or a list of these or of ids.
+// or a list of these or of ids; or several of them, one after the other.
 func decodeJSON(body []byte, add func(map[string]any) error) error {
 	d := json.NewDecoder(bytes.NewReader(body))
 	d.UseNumber()
-	var v any
-	if err := d.Decode(&v); err != nil {
-		return fmt.Errorf("JSON: %w", err)
+	var first error
+	for n := 0; ; n++ {
+		var v any
+		err := d.Decode(&v)
+		if n > 0 && err == io.EOF {
+			return first
+		}
+		last := err != nil
+		if last {
+			err = fmt.Errorf("JSON: %w", err)
+		} else {
+			err = fromJSON(v, add, 0)
+		}
+		if first == nil {
+			first = err
+		}
+		if last {
+			return first
+		}
 	}
-	return fromJSON(v, add, 0)
 }
 
 func fromJSON(v any, add func(map[string]any) error, depth int) error {
@@ -336,16 +364,10 @@ func fromJSON(v any, add func(map[string]any) error, depth int) error {
 		}
 		// One that names no token must not keep the others from being revoked.
 		var first error
-		some := false
 		for _, e := range v {
-			if err := fromJSON(e, add, depth+1); err == nil {
-				some = true
-			} else if first == nil {
+			if err := fromJSON(e, add, depth+1); err != nil && first == nil {
 				first = err
 			}
-		}
-		if some {
-			return nil
 		}
 		return first
 	case map[string]any:
