@@ -3,6 +3,10 @@
 // A topic is a routing key of the exchange amq.topic there. Each gateway has a
 // queue of its own, which the broker takes away when the connection ends, or, if
 // the subscription is durable, when nobody has come for a week.
+//
+// All messages are acknowledged by hand, also where nothing is to be kept: a broker
+// sends without end what need not be, and the library keeps what has not been dealt
+// with yet in a list without an end.
 package amqp091
 
 import (
@@ -19,7 +23,7 @@ import (
 
 const (
 	exchange = "amq.topic"
-	prefetch = 1000
+	prefetch = 100 // messages that are under way at most
 	lonely   = 7 * 24 * time.Hour
 )
 
@@ -104,9 +108,9 @@ func dial(ctx context.Context, t broker.Target, vhost string) (_ *subscription, 
 	name, args := "", amqp.Table(nil)
 	if durable {
 		name, args = "micro-gw."+t.Topic+"."+t.Durable, amqp.Table{amqp.QueueTTLArg: lonely.Milliseconds()}
-		if err := ch.Qos(prefetch, 0, false); err != nil {
-			return nil, err
-		}
+	}
+	if err := ch.Qos(prefetch, 0, false); err != nil {
+		return nil, err
 	}
 	q, err := ch.QueueDeclare(name, durable, !durable, !durable, false, args)
 	if err != nil {
@@ -116,23 +120,22 @@ func dial(ctx context.Context, t broker.Target, vhost string) (_ *subscription, 
 		return nil, err
 	}
 	closed := c.NotifyClose(make(chan *amqp.Error, 1))
-	deliveries, err := ch.Consume(q.Name, "", !durable, true, false, false, nil)
+	deliveries, err := ch.Consume(q.Name, "", false, true, false, false, nil)
 	if err != nil {
 		return nil, err
 	}
-	return &subscription{conn: nc, deliveries: deliveries, closed: closed, durable: durable}, nil
+	return &subscription{conn: nc, deliveries: deliveries, closed: closed}, nil
 }
 
 type subscription struct {
 	conn       net.Conn
 	deliveries <-chan amqp.Delivery
 	closed     <-chan *amqp.Error
-	durable    bool
 	last       *amqp.Delivery // that is being dealt with
 }
 
 func (s *subscription) Receive(ctx context.Context) (message.Message, error) {
-	if s.durable && s.last != nil {
+	if s.last != nil {
 		if err := s.last.Ack(false); err != nil {
 			return message.Message{}, err
 		}
