@@ -1,9 +1,11 @@
 package realtest
 
 import (
+	"bytes"
 	"context"
 	"encoding/hex"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -74,6 +76,16 @@ func TestRabbitMQ(t *testing.T) {
 	revokes(t, "headers", "secret-headers", func() {
 		publish(t, ch, amqp091.Publishing{ContentType: "text/plain", Headers: amqp091.Table{"JMS_QPID_DESTTYPE": int32(2), "revokedToken": "secret-headers", "ttl": "10000"}, Timestamp: time.UnixMilli(1)})
 	}, old)
+
+	// What is too large is passed over, and ends no subscription.
+	publish(t, ch, amqp091.Publishing{ContentType: "text/plain", Body: bytes.Repeat([]byte("x"), 3<<20)})
+	revokes(t, "after a large one", "secret-after", func() { publish(t, ch, text("secret-after")) }, old, recent)
+	for _, g := range []*running{old, recent} {
+		g.untilLogged(`is not understood; it is passed over`)
+		if strings.Contains(g.log.String(), "is lost") {
+			t.Error("the subscription was lost")
+		}
+	}
 
 	// A publisher that speaks AMQP 1.0.
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
@@ -166,4 +178,32 @@ func TestRabbitMQKeeps(t *testing.T) {
 			t.Errorf("%s: it came again: %d", set[3], code)
 		}
 	}
+}
+
+// The broker is killed and comes back: what is published then counts, and what
+// was revoked before still is, over both dialects.
+func TestRabbitMQComesBack(t *testing.T) {
+	rabbitMQ.use(t)
+	var all []*running
+	for _, scheme := range []string{"amqp091", "amqp10"} {
+		g := start(t, realtime("", scheme+"://"+rabbitMQ.address("amqp"))...)
+		g.untilReady(`"connected": true`)
+		all = append(all, g)
+	}
+	ch := rabbitChannel(t)
+	revokes(t, "before", "secret-before", func() { publish(t, ch, amqp091.Publishing{Body: []byte("secret-before")}) }, all...)
+	rabbitMQ.kill()
+	for _, g := range all {
+		g.untilLogged(`level=WARN msg="\[TokenRevocationJMS\] \[-\] subscription for token revocation is lost"`)
+		g.untilReady(`"status": "ready"[^$]*revoked tokens are not learnt from AMQP[^$]*"connected": false`)
+	}
+	rabbitMQ.restart(t)
+	for _, g := range all {
+		g.untilLogged(`level=INFO msg="\[TokenRevocationJMS\] \[-\] subscription for token revocation is restored`)
+		if code := g.status(token(t, "secret-before")); code != 401 {
+			t.Errorf("what was revoked before: %d", code)
+		}
+	}
+	ch = rabbitChannel(t)
+	revokes(t, "after", "secret-after-it", func() { publish(t, ch, amqp091.Publishing{Body: []byte("secret-after-it")}) }, all...)
 }
