@@ -9,6 +9,7 @@ import (
 	"context"
 	"crypto/tls"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -63,10 +64,10 @@ func New(o Options) *Source {
 // Run asks again and again until ctx is done.
 func (s *Source) Run(ctx context.Context) {
 	defer s.SetTried()
-	var complaint source.Complaint
+	var complaint, odd source.Complaint
 	first := true
 	for wait := every; ctx.Err() == nil; source.Sleep(ctx, wait) {
-		n, err := s.ask(ctx)
+		n, bad, err := s.ask(ctx)
 		if ctx.Err() != nil {
 			return
 		}
@@ -85,15 +86,22 @@ func (s *Source) Run(ctx context.Context) {
 			}
 			first = false
 		}
+		if bad == nil {
+			odd.Settle()
+		} else if odd.Due(bad) {
+			s.o.Log.Warn("[TokenRevocation] [-] the event hub's list has entries that are not understood; they are passed over", "url", s.url, "error", bad)
+		}
 		s.SetTried()
 	}
 }
 
-// ask reads the list as it comes, so that its length costs no memory.
-func (s *Source) ask(ctx context.Context) (n int, err error) {
+// ask reads the list as it comes, so that its length costs no memory. An entry
+// that is none must not keep the others from being revoked: bad says what is the
+// matter with the first of them.
+func (s *Source) ask(ctx context.Context) (n int, bad, err error) {
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, s.url, nil)
 	if err != nil {
-		return 0, err
+		return 0, nil, err
 	}
 	r.Header.Set("Accept", "application/json")
 	if s.o.Username != "" {
@@ -101,38 +109,49 @@ func (s *Source) ask(ctx context.Context) (n int, err error) {
 	}
 	resp, err := s.http.Do(r)
 	if err != nil {
-		return 0, err
+		return 0, nil, err
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
-		return 0, fmt.Errorf("%s answers %d", s.url, resp.StatusCode)
+		return 0, nil, fmt.Errorf("%s answers %d", s.url, resp.StatusCode)
 	}
 	d := json.NewDecoder(io.LimitReader(resp.Body, maxAnswer))
+	d.UseNumber()
 	if t, err := d.Token(); err != nil || t != json.Delim('[') {
-		return 0, fmt.Errorf("%s: the answer is not a list", s.url)
+		return 0, nil, fmt.Errorf("%s: the answer is not a list", s.url)
 	}
 	for d.More() {
 		s.Step()
 		var e struct {
-			Signature  string      `json:"jwt_signature"`
-			Signature2 string      `json:"jwtSignature"`
-			Expiry     json.Number `json:"expiry_time"`
-			Expiry2    json.Number `json:"expiryTime"`
+			Signature  any `json:"jwt_signature"`
+			Signature2 any `json:"jwtSignature"`
+			Expiry     any `json:"expiry_time"`
+			Expiry2    any `json:"expiryTime"`
 		}
-		if err := d.Decode(&e); err != nil {
-			return n, fmt.Errorf("%s: %w", s.url, err)
+		if err := d.Decode(&e); err != nil && !errors.As(err, new(*json.UnmarshalTypeError)) {
+			return n, bad, fmt.Errorf("%s: %w", s.url, err)
+		}
+		id, ok := e.Signature.(string)
+		if !ok || id == "" {
+			id, _ = e.Signature2.(string)
+		}
+		if id == "" || len(id) > message.MaxID {
+			if bad == nil {
+				bad = fmt.Errorf("entry %d has no signature", n+1)
+			}
+			continue
 		}
 		now := time.Now()
-		id, until := e.Signature+e.Signature2, now.Add(s.o.Retention)
-		if ms, err := json.Number(e.Expiry + e.Expiry2).Int64(); err == nil && ms > 0 {
-			until = time.UnixMilli(ms).Add(revocation.Slack)
+		until := now.Add(s.o.Retention)
+		for _, v := range []any{e.Expiry2, e.Expiry} {
+			if t, ok := message.Expiry(v); ok {
+				until = t.Add(revocation.Slack)
+			}
 		}
-		if id != "" && len(id) <= message.MaxID {
-			n++
-			s.o.Revoke(id, until, now)
-		}
+		n++
+		s.o.Revoke(id, until, now)
 	}
 	// A list that is cut short is not one.
 	_, err = d.Token()
-	return n, err
+	return n, bad, err
 }
