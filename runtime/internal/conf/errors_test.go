@@ -312,6 +312,8 @@ func mistakes() []mistake {
 			want: "runtime: micro-gw.conf:3:1: tokenRevocationConfig.persistent.type: \"custom\" is an extension of WSO2's gateway, which this one does not have: revoked tokens would be let in"},
 		{name: "revocation from nowhere", file: "[tokenRevocationConfig.persistent]\nenablePersistentStorageRetrieval = true\ntype = \"default\"\n",
 			want: "runtime: micro-gw.conf:2:1: tokenRevocationConfig.persistent.enablePersistentStorageRetrieval: needs tokenRevocationConfig.persistent.endpointURL, since the type is \"default\""},
+		{name: "revocation from two places", file: "[tokenRevocationConfig.persistent]\nenablePersistentStorageRetrieval = true\nhostname = \"https://e:2379/jti/\"\nendpointURL = \"https://h/internal/data/v1\"\n",
+			want: "runtime: micro-gw.conf:4:1: tokenRevocationConfig.persistent.endpointURL: there is tokenRevocationConfig.persistent.hostname, too\n\thint: tokenRevocationConfig.persistent.type says which of them: \"default\" for the event hub, or \"etcd\""},
 		{name: "revocation from a strange etcd", file: "[tokenRevocationConfig.persistent]\nhostname = \"ftp://x\"\n",
 			want: "runtime: micro-gw.conf:2:1: tokenRevocationConfig.persistent.hostname: \"ftp://x\" is not a URL of etcd, such as https://localhost:2379/v2/keys/jti/"},
 		{name: "revocation from an etcd with a password in its URL", file: "[tokenRevocationConfig.persistent]\nhostname = \"http://root:hunter2@localhost:2379/\"\n",

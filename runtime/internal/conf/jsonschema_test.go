@@ -72,7 +72,7 @@ func TestJSONSchemaMistakes(t *testing.T) {
 		"alias without a store", "two keys", "algorithm beside a key set", "one issuer twice", "the development issuer", "development by file",
 		"claim without a name here", "backend JWT without a key", "backend JWT in the credentials' field", "origins without a cookie", "origin with the usual port", "discovery beside a key set", "discovery beside an alias", "discovery of no URL", "algorithm beside discovery", "claims to one name", "FAPI without certificates", "FAPI with RS256",
 		"user without a password", "the empty password", "client certificates", "certificates without TLS", "certificates where tokens are", "client certificates by list",
-		"revocation without a broker", "revocation from an extension", "revocation from another extension", "revocation from nowhere",
+		"revocation without a broker", "revocation from an extension", "revocation from another extension", "revocation from nowhere", "revocation from two places",
 		"two user stores", "passwords in the open", "binds in the open", "a directory without a place", "a template and a search", "half of a bind", "twice TLS", "a user store of nobody",
 		"keys of nobody", "keys of nobody, the second", "keys of one issuer twice", "keys without a key", "keys of development", "keys by two keys", "keys by an alias without a store", "tokens of the issuer of development keys",
 	}

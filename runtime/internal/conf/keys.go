@@ -231,7 +231,7 @@ var ownKeys = []key[Config]{
 	{"tokenRevocationConfig.persistent.useDefault", nil, "3.0", boolOf(func(c *Config) *bool { return &c.Revocation.Persistent.UseDefault }),
 		"Must be `true`: `false` stands for an extension function of WSO2's gateway."},
 	{"tokenRevocationConfig.persistent.type", nil, "3.2", choiceOf([]string{"etcd", "default", "custom"}, func(c *Config) *string { return &c.Revocation.Persistent.Type }),
-		"Which store: `etcd`, or `default`, which is the event hub of WSO2 API Manager behind `endpointURL`. `custom` is refused."},
+		"Which store: `etcd`, or `default`, which is the event hub of WSO2 API Manager behind `endpointURL` and is meant if that is there and neither this nor `hostname`. `custom` is refused."},
 	{"tokenRevocationConfig.persistent.hostname", nil, "3.0", stringOf(func(c *Config) *string { return &c.Revocation.Persistent.Hostname }, isEtcd),
 		"URL of etcd (v3) and the folder of the keys, with or without `/v2/keys` before it; several addresses with commas between. Empty: `http://localhost:2379` and keys that are in no folder."},
 	{"tokenRevocationConfig.persistent.endpointURL", nil, "3.2", stringOf(func(c *Config) *string { return &c.Revocation.Persistent.EndpointURL }, isJWKS),

@@ -445,6 +445,23 @@ leeway = "0s"
 	}
 }
 
+// WSO2 3.2's confs may name the event hub and no type.
+func TestStoreWithoutType(t *testing.T) {
+	const p = "tokenRevocationConfig.persistent."
+	for want, set := range map[string][]string{
+		"default": {p + "endpointURL=https://h/internal/data/v1"},
+		"etcd":    {p + "endpointURL=https://h/internal/data/v1", p + "type=etcd"},
+	} {
+		c := mustLoad(t, conf.Options{Set: append(set, p+"enablePersistentStorageRetrieval=true")})
+		if got := c.Revocation.Persistent.Type; got != want {
+			t.Errorf("%v: %s", set, got)
+		}
+	}
+	if c := mustLoad(t, conf.Options{Set: []string{p + "enablePersistentStorageRetrieval=true"}}); c.Revocation.Persistent.Type != "etcd" {
+		t.Error("without any: not etcd")
+	}
+}
+
 // A path in a file is relative to the file, elsewhere to the working directory.
 func TestRelativePaths(t *testing.T) {
 	inFolder(t, "")

@@ -109,6 +109,7 @@ func (l *loader) checkRevocation() {
 	if !p.Enabled {
 		return
 	}
+	l.decideStore()
 	const open = "is an extension of WSO2's gateway, which this one does not have: revoked tokens would be let in"
 	if a, ok := l.given(persistentTable + "useDefault"); ok && !p.UseDefault {
 		l.problem(a.at, a.written, "false "+open, "")
@@ -119,4 +120,20 @@ func (l *loader) checkRevocation() {
 	if a, ok := l.given(persistent); ok && p.Type == "default" && p.EndpointURL == "" && !l.broken[persistentTable+"endpointURL"] {
 		l.problem(a.at, a.written, "needs "+persistentTable+"endpointURL, since the type is \"default\"", "")
 	}
+}
+
+// decideStore looks after confs of WSO2 3.2 that have an event hub and no type,
+// which is the event hub there and etcd in those of 3.0 and 3.1.
+func (l *loader) decideStore() {
+	p := &l.c.Revocation.Persistent
+	a, ok := l.given(persistentTable + "endpointURL")
+	if _, typed := l.given(persistentTable + "type"); !ok || typed || p.EndpointURL == "" {
+		return
+	}
+	if _, both := l.given(persistentTable + "hostname"); both {
+		l.problem(a.at, a.written, "there is "+persistentTable+"hostname, too", persistentTable+`type says which of them: "default" for the event hub, or "etcd"`)
+		return
+	}
+	p.Type = "default"
+	l.c.sources[persistentTable+"type"] = a.at
 }
