@@ -123,7 +123,7 @@ func TestBackendJWTOfOpaque(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	g := start(t, gateway.Options{Artifact: path, Conf: conf.Options{Path: os.DevNull, Set: local("introspection.url="+idp.URL, "introspection.clientId=g", "introspection.clientSecret=s",
+	g := start(t, gateway.Options{Artifact: path, Conf: conf.Options{Path: os.DevNull, Set: local(unhurried, "introspection.url="+idp.URL, "introspection.clientId=g", "introspection.clientSecret=s",
 		"introspection.claims=email,http://wso2.org/claims/role", "jwtGeneratorConfig.jwtGeneratorEnabled=true", "jwtGeneratorConfig.privateKeyFile="+keyFile(t, key))}})
 	status, token := ask(client, "http://"+g.at.HTTP+"/v1/pet", "Authorization", "Bearer opaque")
 	part := strings.Split(token, ".")

@@ -102,6 +102,9 @@ type running struct {
 	cancel  context.CancelFunc
 }
 
+// unhurried is for who asks a server that answers, on a machine that may not let it.
+const unhurried = "introspection.timeout=1m"
+
 // local is the -e values that let gateways run side by side.
 func local(more ...string) []string {
 	return append([]string{"listenerConfig.host=127.0.0.1", "listenerConfig.httpPort=0", "listenerConfig.httpsPort=0",

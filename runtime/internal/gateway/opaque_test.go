@@ -155,7 +155,7 @@ func TestOpaqueKeepsKeys(t *testing.T) {
 		fmt.Fprint(w, `{"active":true}`)
 	}))
 	defer idp.Close()
-	g := start(t, gateway.Options{Artifact: path, Conf: conf.Options{Path: os.DevNull, Set: local("introspection.url="+idp.URL, "introspection.clientId=g", "introspection.clientSecret=s",
+	g := start(t, gateway.Options{Artifact: path, Conf: conf.Options{Path: os.DevNull, Set: local(unhurried, "introspection.url="+idp.URL, "introspection.clientId=g", "introspection.clientSecret=s",
 		"introspection.failedJWT=true", "apikey.tokenConfigs.issuer=https://keys", "apikey.tokenConfigs.publicKeyFile="+s.pem(t))}})
 	at := "http://" + g.at.HTTP + "/v1"
 	lasting := map[string]any{"token_type": nil}

@@ -368,7 +368,7 @@ func TestRevokeForgets(t *testing.T) {
 		}
 	}))
 	defer km.Close()
-	g := start(t, gateway.Options{Artifact: path, Conf: conf.Options{Path: os.DevNull, Set: local("keyManager.serverUrl="+km.URL, "keyManager.external=true",
+	g := start(t, gateway.Options{Artifact: path, Conf: conf.Options{Path: os.DevNull, Set: local(unhurried, "keyManager.serverUrl="+km.URL, "keyManager.external=true",
 		"keyManager.username=u", "keyManager.password=p", "listenerConfig.tokenListenerPort=0")}})
 	pet := "http://" + g.at.HTTP + "/v1/pet"
 	client := []string{"Authorization", "Basic YTpi", "Content-Type", "application/x-www-form-urlencoded"}
