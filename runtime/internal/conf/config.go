@@ -249,6 +249,13 @@ type Server struct {
 	TimestampSkew time.Duration
 }
 
+// OwnsAssertion reports whether BackendJWT.Header is the gateway's own, so that what
+// clients send in it is taken out: where upstreams are told who calls by it, and
+// wherever WSO2 may have told them, which is in front of a key manager.
+func (c *Config) OwnsAssertion() bool {
+	return c.BackendJWT.Enabled || c.KeyManager.Enabled || c.Introspection.URL != ""
+}
+
 // Shutdown is how the process ends.
 type Shutdown struct {
 	Grace time.Duration // for the requests in flight

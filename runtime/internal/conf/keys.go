@@ -138,7 +138,7 @@ var ownKeys = []key[Config]{
 	{"security.validateSubscriptions", nil, "3.2", boolOf(func(c *Config) *bool { return &c.Security.ValidateSubscriptions }),
 		"What `jwtTokenConfig.validateSubscription` is for issuers that do not say it."},
 	{"jwtConfig.header", nil, "3.0", stringOf(func(c *Config) *string { return &c.BackendJWT.Header }, isToldField),
-		"Header field that it is sent in. What clients send in it is taken out of every request, if the token is switched on."},
+		"Header field that it is sent in. What clients send in it is taken out of every request, if the token is switched on, or there is a key manager or `introspection.url`."},
 
 	{"jwtGeneratorConfig.jwtGeneratorEnabled", nil, "3.1.1", boolOf(func(c *Config) *bool { return &c.BackendJWT.Enabled }),
 		"Whether upstreams are told who calls, by a token that the gateway signs. See [backend JWT](authentication/backend-jwt.md)."},

@@ -267,10 +267,10 @@ func (l *loader) checkIssuers() {
 func (l *loader) checkBackendJWT() {
 	j, n := &l.c.BackendJWT, &l.c.Listener
 	const enabled, header = "jwtGeneratorConfig.jwtGeneratorEnabled", "jwtConfig.header"
-	if !j.Enabled {
+	if !l.c.OwnsAssertion() {
 		return
 	}
-	if a, ok := l.given(enabled); ok && j.PrivateKeyFile == "" && n.KeyStore.Path == "" && n.CertificateFile == "" &&
+	if a, ok := l.given(enabled); ok && j.Enabled && j.PrivateKeyFile == "" && n.KeyStore.Path == "" && n.CertificateFile == "" &&
 		!l.broken["jwtGeneratorConfig.privateKeyFile"] {
 		l.problem(a.at, a.written, "needs a key to sign with: set jwtGeneratorConfig.privateKeyFile, or give the HTTPS port a key of its own (listenerConfig.keyStorePath, listenerConfig.certificateFile)", "")
 	}

@@ -62,6 +62,14 @@ func newBackendJWT(c *conf.Config, port *identity) (*backendjwt.Generator, error
 	return g, nil
 }
 
+// assertion is the field that clients must not send; "" if it is any field.
+func (g *gateway) assertion() string {
+	if g.cfg.OwnsAssertion() {
+		return g.cfg.BackendJWT.Header
+	}
+	return ""
+}
+
 // keyOf returns the HTTPS port's key as it is now, also if the port itself is
 // off. It stays the backend JWT's when the port gets another: upstreams have it.
 func keyOf(c *conf.Config, port *identity) (_ crypto.Signer, _ *x509.Certificate, err error) {

@@ -147,7 +147,8 @@ func TestBackendJWTOfOpaque(t *testing.T) {
 	}
 }
 
-// Where the feature is off the field is any field, and no key is published.
+// Where the feature is off, and there is no key manager, the field is any field. No key
+// is published.
 func TestNoBackendJWT(t *testing.T) {
 	s := newSigner(t)
 	path := filepath.Join(t.TempDir(), "backend.mgw")
@@ -160,6 +161,39 @@ func TestNoBackendJWT(t *testing.T) {
 		if got, body := ask(client, "http://"+at+"/.well-known/jwks.json"); !strings.HasPrefix(got, "404") {
 			t.Errorf("%s: %s %s", at, got, body)
 		}
+	}
+}
+
+// In front of a key manager or an introspection endpoint upstreams may look for WSO2's
+// token in that field. They are told nothing, and nothing by clients either.
+func TestNoAssertionOfClients(t *testing.T) {
+	up := assertions(t)
+	idp := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		fmt.Fprint(w, `{"active":true}`)
+	}))
+	t.Cleanup(idp.Close)
+	path := filepath.Join(t.TempDir(), "backend.mgw")
+	put(t, path, project("backend", up.URL, nil))
+	forged := []string{"X-JWT-Assertion", "forged", "X_JWT_Assertion", "forged", "x-jwt_assertion", "forged"}
+	for name, set := range map[string][]string{
+		"introspection":          {"introspection.url=" + idp.URL, "introspection.clientId=g", "introspection.clientSecret=s", "introspection.timeout=1m"},
+		"key manager":            {"keyManager.serverUrl=" + idp.URL, "keyManager.username=u", "keyManager.password=p", "keyManager.external=true", "introspection.timeout=1m"},
+		"key manager, not asked": {"keyManager.serverUrl=" + idp.URL},
+	} {
+		g := start(t, gateway.Options{Artifact: path, Conf: conf.Options{Path: os.DevNull, Set: local(append(set, "listenerConfig.tokenListenerPort=0")...)}})
+		at := "http://" + g.at.HTTP + "/v1"
+		if got, body := ask(client, at+"/open", forged...); got != "200" || body != "" {
+			t.Errorf("%s: %s, upstream got %q", name, got, body)
+		}
+		if got, body := ask(client, at+"/pet", append([]string{"Authorization", "Bearer opaque"}, forged...)...); len(set) > 1 && got != "200" || strings.Contains(body, "forged") {
+			t.Errorf("%s: %s, upstream got %q", name, got, body)
+		}
+	}
+	// Another field may be named; that one is the gateway's then.
+	g := start(t, gateway.Options{Artifact: path, Conf: conf.Options{Path: os.DevNull, Set: local("keyManager.serverUrl="+idp.URL, "listenerConfig.tokenListenerPort=0", "jwtConfig.header=X-Other")}})
+	if got, body := ask(client, "http://"+g.at.HTTP+"/v1/open", "X-JWT-Assertion", "passed", "X-Other", "forged"); got != "200" || body != "passed\n" {
+		t.Errorf("%s %q", got, body)
 	}
 }
 

@@ -68,6 +68,7 @@ func (g *gateway) load() (*serving, error) {
 		RemoveAuthHeader: g.cfg.Auth.RemoveHeader,
 		Cookie:           cookie,
 		BackendJWT:       g.backend,
+		Assertion:        g.assertion(),
 		Users:            g.users,
 		APIKeys:          apiKeys,
 		Certificates:     g.clients.plan(g.cfg.Mutual.UpstreamHeader),

@@ -70,10 +70,8 @@ func (g *gateway) newTokens() (*engine.Table, error) {
 		if e.path == "/revoke" && g.issuers.opaque != nil {
 			stages = append(stages, engine.Stage{Name: "revocation", Request: holdRevocation, Response: forgetRevoked(g.issuers.opaque.Forget)})
 		}
-		if g.backend != nil {
-			// Nobody is known here, so it only takes out what clients have sent.
-			stages = append(stages, engine.Stage{Name: "backend-jwt", Request: g.backend.Stage(backendjwt.API{})})
-		}
+		// Nobody is known here.
+		stages = append(stages, engine.Stage{Name: "backend-jwt", Request: backendjwt.Clear(g.cfg.BackendJWT.Header)})
 		if name := g.cfg.Auth.Cookie; name != "" {
 			stages = append(stages, engine.Stage{Name: "token-cookie", Request: (&jwt.Cookie{Name: name}).Hide})
 		}

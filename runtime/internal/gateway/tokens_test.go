@@ -171,7 +171,7 @@ func TestTokenEndpoints(t *testing.T) {
 	}
 
 	// They are listed and counted, and no requests without a route.
-	g.untilServed("http://"+g.at.Admin+"/routes", `(?m)^\*  +/revoke  +key manager +token-endpoint,token-cookie  +http://127.0.0.1:\d+  +-  +2  +2 `)
+	g.untilServed("http://"+g.at.Admin+"/routes", `(?m)^\*  +/revoke  +key manager +token-endpoint,backend-jwt,token-cookie  +http://127.0.0.1:\d+  +-  +2  +2 `)
 	g.untilServed("http://"+g.at.Admin+"/routes", `(?m)^\*  +/token/\*  +key manager `)
 
 	km.CloseClientConnections()

@@ -40,6 +40,9 @@ type Options struct {
 	Cookie *jwt.Cookie
 	// BackendJWT tells upstreams who calls; nil: nothing does.
 	BackendJWT *backendjwt.Generator
+	// Assertion is the header field that upstreams look for such a token in, and that
+	// clients must not send where nothing does; "": it is any field.
+	Assertion string
 	// Users are who may call with a name and a password; nil: nobody.
 	Users basic.Users
 	// APIKeys says whose an API key is; nil: nobody's.
@@ -232,6 +235,8 @@ func (b *builder) route(api *artifactpb.Api, op *artifactpb.Operation) (*engine.
 	// On open operations, too: there it takes out what the client has sent.
 	if b.o.BackendJWT != nil {
 		r.Stages = append(r.Stages, engine.Stage{Name: "backend-jwt", Request: b.backendJWT(api)})
+	} else if h := b.o.Assertion; h != "" {
+		r.Stages = append(r.Stages, engine.Stage{Name: "backend-jwt", Request: backendjwt.Clear(h)})
 	}
 	if c := b.o.Cookie; c != nil {
 		r.Stages = append(r.Stages, engine.Stage{Name: "token-cookie", Request: c.Hide})

@@ -153,6 +153,16 @@ func b64(b []byte) string { return base64.RawURLEncoding.EncodeToString(b) }
 // JWKS is the set with the public half of the key (RFC 7517).
 func (g *Generator) JWKS() []byte { return slices.Clone(g.jwks) }
 
+// Clear returns the request half of a stage that tells upstreams nothing, and takes
+// out what a client has sent in a header field of that name, as Stage does.
+func Clear(header string) func(*exchange.Exchange) error {
+	lower := strings.ToLower(header)
+	return func(x *exchange.Exchange) error {
+		x.Request.DeleteAlike(lower)
+		return nil
+	}
+}
+
 // Stage returns the request half of a stage for the operations of an API. It
 // stands behind those that say who calls.
 func (g *Generator) Stage(api API) func(*exchange.Exchange) error {
