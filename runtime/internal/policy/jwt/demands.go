@@ -43,6 +43,27 @@ func (d *Demands) header(t *jws.Token) error {
 	return nil
 }
 
+// errHeld takes the place of keys.ErrUnknownKey, which would leave it open whether the
+// token is good.
+var errHeld = errors.New("unknown key, and what is demanded of the issuer's tokens nobody else can judge")
+
+// hold reports whether tokens of is with these claims are held to something that is
+// judged by them alone: whoever else says that such a token is good does not say with
+// which certificate, for which APIs, or by which names.
+func (d *Demands) hold(is *Issuer, c *claims) bool {
+	if d.Bound || c.get("cnf") != nil || len(is.Renamed) > 0 {
+		return true
+	}
+	switch d.Subscriptions {
+	case SubscriptionsIgnored:
+		return false
+	case SubscriptionsListed:
+		var p exchange.Principal
+		return c.subscriptions(&p, d.Subscriptions) != nil || len(p.Subscriptions) > 0
+	}
+	return true
+}
+
 // binding reads cnf: what whoever brings the token has to prove; nil if nothing.
 func (d *Demands) binding(c *claims) (*confirm.Certificate, error) {
 	value := c.get("cnf")

@@ -82,7 +82,8 @@ type Options struct {
 	Opaque func(x *exchange.Exchange, token []byte, now time.Time) (*exchange.Principal, error)
 	// OpaqueToo hands it the signed tokens as well that cannot be verified here,
 	// because the issuer or the key is not known. Those that are found to be bad
-	// (expired, for others, not an access token) are bad.
+	// (expired, for others, not an access token) are bad. So are those of a known
+	// issuer that something is demanded of which an answer would not say.
 	OpaqueToo bool
 	// Withheld are issuers of credentials of other kinds, such as API keys, which
 	// are nobody else's business: what comes of them is not handed to Opaque.
@@ -373,6 +374,9 @@ func (v *Verifier) verify(token []byte, from netip.Addr, now int64) (*verified, 
 	}
 	list, err := is.Keys.Keys(t.KeyID, t.Algorithm)
 	if err != nil {
+		if errors.Is(err, keys.ErrUnknownKey) && is.Demands.hold(is, c) {
+			err = errHeld
+		}
 		return nil, fmt.Errorf("issuer %q: %w", is.Issuer, err)
 	}
 	key, err := v.checkSignature(t, list, from)

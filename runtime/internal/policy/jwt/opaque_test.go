@@ -9,6 +9,7 @@ import (
 
 	"github.com/microgw/microgw/runtime/internal/exchange"
 	"github.com/microgw/microgw/runtime/internal/fault"
+	"github.com/microgw/microgw/runtime/internal/keys"
 	"github.com/microgw/microgw/runtime/internal/policy/jwt"
 )
 
@@ -85,6 +86,46 @@ func TestOpaque(t *testing.T) {
 		}
 		if err == nil && x.Principal == nil {
 			t.Errorf("%s: nobody", tt.name)
+		}
+	}
+}
+
+// A token of a known issuer whose key is not known here is not asked about if it is held
+// to something that the answer would not say: it would be good for more than it is.
+func TestOpaqueHeldByDemands(t *testing.T) {
+	c := newClock()
+	set := must(keys.FromPEM(publicPEM(keyB().Public()), "RS384")) // and so not for RS256
+	for _, tt := range []struct {
+		name   string
+		issuer jwt.Issuer
+		claims map[string]any
+		asked  bool
+	}{
+		{name: "nothing demanded", asked: true},
+		{name: "by subscription, and none listed", issuer: jwt.Issuer{Demands: jwt.Demands{Subscriptions: jwt.SubscriptionsListed}}, asked: true},
+		{name: "by subscription, and an empty list", issuer: jwt.Issuer{Demands: jwt.Demands{Subscriptions: jwt.SubscriptionsListed}}, claims: map[string]any{"subscribedAPIs": []any{}}, asked: true},
+		{name: "subscriptions ignored", claims: map[string]any{"subscribedAPIs": []any{map[string]any{"name": "Pets", "version": "1"}}}, asked: true},
+		{name: "by subscription, and some listed", issuer: jwt.Issuer{Demands: jwt.Demands{Subscriptions: jwt.SubscriptionsListed}},
+			claims: map[string]any{"subscribedAPIs": []any{map[string]any{"name": "Pets", "version": "1"}}}},
+		{name: "by subscription, and of another form", issuer: jwt.Issuer{Demands: jwt.Demands{Subscriptions: jwt.SubscriptionsListed}}, claims: map[string]any{"subscribedAPIs": "all"}},
+		{name: "subscription required", issuer: jwt.Issuer{Demands: jwt.Demands{Subscriptions: jwt.SubscriptionsRequired}}},
+		{name: "bound required", issuer: jwt.Issuer{Demands: jwt.Demands{Bound: true}}, claims: map[string]any{"cnf": map[string]any{"x5t#S256": b64(make([]byte, 32))}}},
+		{name: "bound", claims: map[string]any{"cnf": map[string]any{"x5t#S256": b64(make([]byte, 32))}}},
+		{name: "renamed claims", issuer: jwt.Issuer{Renamed: map[string]string{"permissions": "scope"}}},
+	} {
+		tt.issuer.Issuer, tt.issuer.Keys = issuerA, set
+		asked := false
+		v, err := jwt.New(jwt.Options{Issuers: []jwt.Issuer{tt.issuer}, Now: c.now, OpaqueToo: true,
+			Opaque: func(*exchange.Exchange, []byte, time.Time) (*exchange.Principal, error) {
+				asked = true
+				return &exchange.Principal{}, nil
+			}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = v.Bearer("Authorization", true).Request(bearer(sign(keyA(), "RS256", nil, c.claims(tt.claims))))
+		if asked != tt.asked || (err == nil) != tt.asked || err != nil && !errors.Is(err, fault.InvalidCredentials) {
+			t.Errorf("%s: asked %t, %v; want %t", tt.name, asked, err, tt.asked)
 		}
 	}
 }
