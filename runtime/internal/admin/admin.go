@@ -45,6 +45,8 @@ type State struct {
 	Revocations *Revocations
 	// Unchecked says why opaque tokens cannot be checked just now, "" if they can.
 	Unchecked string
+	// UserStores says of which user stores the last question had no answer, and why.
+	UserStores []string
 	// Refused says why the last attempt to load another artifact failed, "" if
 	// it did not.
 	Refused string
@@ -202,6 +204,9 @@ func (h *handler) ready(w http.ResponseWriter, _ *http.Request) {
 	}
 	if s.Unchecked != "" {
 		r.Warnings = append(r.Warnings, "opaque tokens that are not known yet cannot be checked: "+s.Unchecked)
+	}
+	for _, why := range s.UserStores {
+		r.Warnings = append(r.Warnings, "passwords that are not known yet cannot be checked: "+why)
 	}
 	if s.Draining {
 		r.Reasons = append(r.Reasons, "the gateway is shutting down")

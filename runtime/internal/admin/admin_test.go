@@ -77,6 +77,8 @@ func TestReady(t *testing.T) {
 		{"no issuers", func(s *admin.State) { s.KeySets = nil }, 200, nil, nil},
 		{"opaque tokens", func(s *admin.State) { s.Unchecked = "connection refused" }, 200, nil,
 			[]string{"opaque tokens that are not known yet cannot be checked: connection refused"}},
+		{"user stores", func(s *admin.State) { s.UserStores = []string{"userStore.ldap: busy", "userStore.http: status 500"} }, 200, nil,
+			[]string{"passwords that are not known yet cannot be checked: userStore.ldap: busy", "passwords that are not known yet cannot be checked: userStore.http: status 500"}},
 		{"development", func(s *admin.State) { s.Development = true }, 200, nil,
 			[]string{"development mode: tokens signed with the project's development key, if it has one, are accepted"}},
 		{"artifact refused", func(s *admin.State) { s.Refused = "x.mgw: truncated" }, 200, nil,

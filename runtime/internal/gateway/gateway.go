@@ -169,7 +169,7 @@ func build(o Options, toServe bool) (_ *gateway, err error) {
 	if g.keys, err = newAPIKeys(g.cfg, g.issuers); err != nil {
 		return nil, err
 	}
-	if g.users, err = newUsers(g.cfg, g.issuers.trusted); err != nil {
+	if g.users, err = newUsers(g.cfg, g.issuers.trusted, g.log); err != nil {
 		return nil, err
 	}
 	if g.clients, err = newClients(g.cfg, g.issuers.store); err != nil {

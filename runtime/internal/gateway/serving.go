@@ -218,6 +218,9 @@ func (g *gateway) State() admin.State {
 			s.Unchecked = err.Error()
 		}
 	}
+	if u, ok := g.users.(*users); ok {
+		s.UserStores = u.failing()
+	}
 	if g.access != nil {
 		s.LogLinesDropped = g.access.Dropped()
 	}

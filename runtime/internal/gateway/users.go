@@ -4,8 +4,8 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/netip"
-	"time"
 
 	"github.com/microgw/microgw/runtime/internal/conf"
 	"github.com/microgw/microgw/runtime/internal/exchange"
@@ -17,14 +17,14 @@ import (
 
 // newUsers are those of the conf file, then those of a directory, then those of a
 // web service; nil if there are none of any.
-func newUsers(c *conf.Config, trusted *x509.CertPool) (basic.Users, error) {
+func newUsers(c *conf.Config, trusted *x509.CertPool, log *slog.Logger) (basic.Users, error) {
 	file, err := fileUsers(c.Users)
 	if err != nil {
 		return nil, err
 	}
 	all := &users{file: file}
-	for _, open := range []func(*conf.UserStore, *x509.CertPool) (*userstore.Users, error){directoryUsers, serviceUsers} {
-		store, err := open(&c.UserStore, trusted)
+	for _, open := range []func(*conf.UserStore, *x509.CertPool, *slog.Logger) (*userstore.Users, error){directoryUsers, serviceUsers} {
+		store, err := open(&c.UserStore, trusted, log)
 		if err != nil {
 			return nil, err
 		}
@@ -60,7 +60,7 @@ func fileUsers(list []conf.User) (*basic.File, error) {
 	return f, nil
 }
 
-func directoryUsers(s *conf.UserStore, trusted *x509.CertPool) (*userstore.Users, error) {
+func directoryUsers(s *conf.UserStore, trusted *x509.CertPool, log *slog.Logger) (*userstore.Users, error) {
 	d := &s.LDAP
 	if len(d.URLs) == 0 {
 		return nil, nil
@@ -76,10 +76,10 @@ func directoryUsers(s *conf.UserStore, trusted *x509.CertPool) (*userstore.Users
 	if err != nil {
 		return nil, fmt.Errorf("userStore.ldap: %w", err)
 	}
-	return storeUsers(store, d.Timeout, d.Good, d.Scopes), nil
+	return storeUsers(store, userstore.Options{Timeout: d.Timeout, Good: d.Good, Scopes: d.Scopes, Name: "userStore.ldap", Logger: log}), nil
 }
 
-func serviceUsers(s *conf.UserStore, trusted *x509.CertPool) (*userstore.Users, error) {
+func serviceUsers(s *conf.UserStore, trusted *x509.CertPool, log *slog.Logger) (*userstore.Users, error) {
 	h := &s.HTTP
 	if len(h.URLs) == 0 {
 		return nil, nil
@@ -95,14 +95,14 @@ func serviceUsers(s *conf.UserStore, trusted *x509.CertPool) (*userstore.Users, 
 	if err != nil {
 		return nil, fmt.Errorf("userStore.http: %w", err)
 	}
-	return storeUsers(store, h.Timeout, h.Good, h.Scopes), nil
+	return storeUsers(store, userstore.Options{Timeout: h.Timeout, Good: h.Good, Scopes: h.Scopes, Name: "userStore.http", Logger: log}), nil
 }
 
-func storeUsers(s userstore.Store, timeout, good time.Duration, scopes []string) *userstore.Users {
-	if good == 0 { // a default there, and "not at all" here
-		good = -1
+func storeUsers(s userstore.Store, o userstore.Options) *userstore.Users {
+	if o.Good == 0 { // a default there, and "not at all" here
+		o.Good = -1
 	}
-	return userstore.New(s, userstore.Options{Timeout: timeout, Good: good, Scopes: scopes})
+	return userstore.New(s, o)
 }
 
 func rootsOf(file string, trusted *x509.CertPool) (*x509.CertPool, error) {
@@ -132,6 +132,16 @@ func (u *users) Close() {
 	for _, s := range u.stores {
 		s.Close()
 	}
+}
+
+// failing is why stores do not answer.
+func (u *users) failing() (why []string) {
+	for _, s := range u.stores {
+		if text := s.Failing(); text != "" {
+			why = append(why, text)
+		}
+	}
+	return why
 }
 
 // Check implements basic.Users.

@@ -78,10 +78,16 @@ func TestUserStore(t *testing.T) {
 	try("carol", "", 401, wrong, 0)
 	status.Store(500)
 	try("bob", "store-word", 200, untold, 0)
+	ready := "http://" + g.at.Admin + "/ready"
+	g.expect(ready, 200, `"warnings": \[\]`)
 	try("carol", "store-word", 503, `"code":900900.*The user store is not available`, 1)
+	g.untilLogged(`level=WARN msg="passwords cannot be checked; those not known yet are answered 503" store=userStore.http error=.*status 500`)
+	g.expect(ready, 200, `passwords that are not known yet cannot be checked: userStore.http: user store http://\S+: status 500`)
 	try("alice", "file-word", 200, untold, 0)
 	status.Store(200)
 	try("carol", "store-word", 200, untold, 1)
+	g.untilLogged(`level=INFO msg="passwords can be checked again" store=userStore.http`)
+	g.expect(ready, 200, `"warnings": \[\]`)
 	store.Close()
 	try("dave", "store-word", 503, `"code":900900`, 0)
 

@@ -18,9 +18,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/netip"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 	"unicode"
 	"unicode/utf8"
@@ -50,13 +52,18 @@ type Options struct {
 	Good    time.Duration // how long a good pair is remembered; negative: not at all; 1 min
 	AtOnce  int           // questions; 32
 	Scopes  []string      // that all users have
+	// Name is the store's in the log, and Logger is told when it begins to fail and when
+	// it is over; nil: nobody is.
+	Name   string
+	Logger *slog.Logger
 }
 
 // Users are those of a store. They are safe for concurrent use.
 type Users struct {
 	store  Store
-	scopes []string
+	o      Options
 	checks *basic.Checks
+	outage outage
 }
 
 // New returns the store's users.
@@ -70,8 +77,12 @@ func New(s Store, o Options) *Users {
 	if o.AtOnce <= 0 {
 		o.AtOnce = 32
 	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	o.Scopes = slices.Clone(o.Scopes)
 	return &Users{
-		store: s, scopes: slices.Clone(o.Scopes),
+		store: s, o: o,
 		checks: basic.NewChecks(basic.ChecksOptions{AtOnce: o.AtOnce, Within: o.Timeout, Good: o.Good}),
 	}
 }
@@ -106,11 +117,14 @@ func (u *Users) Close() {
 }
 
 func (u *Users) ask(ctx context.Context, name, password string) (_ *exchange.Principal, err error) {
+	deadline, _ := ctx.Deadline()
+	late := time.Until(deadline) < u.o.Timeout/2
 	// A bug in what speaks with a store must not pass for a verdict.
 	defer func() {
 		if r := recover(); r != nil {
 			err = fmt.Errorf("user store: panic: %v", r)
 		}
+		u.learn(err, late)
 	}()
 	user, err := u.store.Check(ctx, name, password)
 	switch {
@@ -123,7 +137,65 @@ func (u *Users) ask(ctx context.Context, name, password string) (_ *exchange.Pri
 	case user == "":
 		return nil, errors.New("user store: a user without a name")
 	}
-	return &exchange.Principal{Scheme: "basic", Subject: user, Username: user, KeyType: "PRODUCTION", Scopes: u.scopes}, nil
+	return &exchange.Principal{Scheme: "basic", Subject: user, Username: user, KeyType: "PRODUCTION", Scopes: u.o.Scopes}, nil
+}
+
+// An outage is a store's questions without an answer since the last one that had one.
+type outage struct {
+	mu       sync.Mutex
+	last     error // nil: the last question had an answer
+	reported bool  // in the log
+	told     time.Time
+}
+
+// Whoever can make a store fail with some names must not be able to fill the log.
+const toldAgain = time.Minute
+
+// learn notes how a question ended. late says that there was little time left for it
+// when it was asked, so that no answer means nothing.
+func (u *Users) learn(err error, late bool) {
+	refused := errors.Is(err, basic.ErrRefused)
+	if err != nil && !refused && late {
+		return
+	}
+	n := &u.outage
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if err == nil || refused {
+		if n.reported {
+			u.o.Logger.Info("passwords can be checked again", "store", u.o.Name)
+		}
+		n.last, n.reported = nil, false
+		return
+	}
+	n.last = err
+	now := time.Now()
+	if n.reported || !n.told.IsZero() && now.Sub(n.told) < toldAgain && !now.Before(n.told) {
+		return
+	}
+	n.reported, n.told = true, now
+	u.o.Logger.Warn("passwords cannot be checked; those not known yet are answered 503", "store", u.o.Name, "error", brief(err))
+}
+
+// brief bounds what a server can put into the log.
+func brief(err error) string {
+	const most = 500
+	text := err.Error()
+	if len(text) > most {
+		text = strings.ToValidUTF8(text[:most], "") + "..."
+	}
+	return text
+}
+
+// Failing says why the last question had no answer, with the store's name; "" if it
+// had one, or none was asked.
+func (u *Users) Failing() string {
+	u.outage.mu.Lock()
+	defer u.outage.mu.Unlock()
+	if u.outage.last == nil {
+		return ""
+	}
+	return u.o.Name + ": " + brief(u.outage.last)
 }
 
 // InTurn asks servers one after the other until one of them answers, each with a

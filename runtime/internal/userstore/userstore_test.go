@@ -1,9 +1,11 @@
 package userstore_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/netip"
 	"sync"
 	"sync/atomic"
@@ -209,6 +211,95 @@ func TestBrokenStore(t *testing.T) {
 			t.Errorf("%s: %v, %v", name, p, err)
 		}
 	}
+}
+
+// The log says when a store begins to fail and when that is over, and no more than that:
+// not for each question, nor for each of those that some name makes fail.
+func TestOutage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		f := &fake{}
+		u := users(t, f, userstore.Options{Good: -1, Name: "store-1", Logger: slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+			if a.Key == slog.TimeKey {
+				return slog.Attr{}
+			}
+			return a
+		}}))})
+		expect := func(when, failing string, lines ...string) {
+			t.Helper()
+			if got := u.Failing(); got != failing {
+				t.Errorf("%s: failing %q, want %q", when, got, failing)
+			}
+			want := ""
+			for _, l := range lines {
+				want += l + "\n"
+			}
+			if got := log.String(); got != want {
+				t.Errorf("%s: the log has\n%swant\n%s", when, got, want)
+			}
+			log.Reset()
+		}
+		ask := func(name, password string) { _, _ = u.Check(here, []byte(name), []byte(password)) }
+		const again = `level=INFO msg="passwords can be checked again" store=store-1`
+		begins := func(why string) string {
+			return `level=WARN msg="passwords cannot be checked; those not known yet are answered 503" store=store-1 error=` + why
+		}
+		ask("ada", "secret")
+		ask("ada", "wrong")
+		expect("well", "")
+		f.broken.Store(true)
+		ask("ada", "secret")
+		expect("broken", "store-1: broken", begins("broken"))
+		ask("ada", "other")
+		ask("ada", "")
+		expect("still broken", "store-1: broken")
+		time.Sleep(time.Hour)
+		ask("ada", "secret")
+		expect("broken for long", "store-1: broken")
+		f.broken.Store(false)
+		ask("ada", "wrong") // which is an answer
+		expect("mended", "", again)
+		ask("ada", "secret")
+		expect("well again", "")
+
+		// A name that the store fails with, now and then.
+		ask("panic", "x")
+		expect("a name", `store-1: user store: panic: at the store`, begins(`"user store: panic: at the store"`))
+		ask("ada", "secret")
+		expect("another name", "", again)
+		for range 100 {
+			ask("panic", "x")
+			ask("ada", "secret")
+		}
+		expect("in turn", "")
+		ask("nameless", "x")
+		expect("the last one", "store-1: user store: a user without a name")
+		time.Sleep(time.Minute)
+		ask("nameless", "x")
+		expect("a minute later", "store-1: user store: a user without a name", begins(`"user store: a user without a name"`))
+	})
+}
+
+// Silence is a failure of the store's, but not for who had to wait for a place: the
+// store had no time.
+func TestOutageOfSilence(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &fake{takes: 2 * time.Second}
+		u := users(t, f, userstore.Options{Timeout: 3 * time.Second, AtOnce: 1, Good: -1, Name: "store-1"})
+		var wg sync.WaitGroup
+		for _, password := range []string{"secret", "another"} {
+			wg.Go(func() { _, _ = u.Check(here, []byte("ada"), []byte(password)) })
+		}
+		wg.Wait()
+		if n, why := f.asked.Load(), u.Failing(); n != 2 || why != "" {
+			t.Errorf("asked %d times, and failing: %q", n, why)
+		}
+		f.takes = time.Hour
+		_, _ = u.Check(here, []byte("ada"), []byte("secret"))
+		if why := u.Failing(); why != "store-1: context deadline exceeded" {
+			t.Errorf("failing: %q", why)
+		}
+	})
 }
 
 // A silent server does not use up the time of the next.

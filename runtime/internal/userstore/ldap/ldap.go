@@ -171,7 +171,9 @@ func (d *Directory) Check(ctx context.Context, name, password string) (string, e
 			// tokens and passwords.
 			text := err.Error()
 			if len(name) > 3 {
-				text = strings.ReplaceAll(text, name, User)
+				for _, form := range []string{ldap.EscapeDN(name), ldap.EscapeFilter(name), name} {
+					text = strings.ReplaceAll(text, form, User)
+				}
 			}
 			for _, secret := range []string{password, d.o.BindPassword} {
 				if secret != "" {
