@@ -461,8 +461,8 @@ func (c *circuit) worked() bool {
 
 var errCredentials = errors.New("the server refuses the gateway's own credentials")
 
-// A tokenError is a refusal that says something of the question and not of the
-// server.
+// A tokenError is an answer without a verdict that says something of the question and
+// not of the server.
 type tokenError struct {
 	status int
 	code   string

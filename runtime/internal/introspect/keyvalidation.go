@@ -196,7 +196,9 @@ func readValidation(data []byte) (*answer, error) {
 		f := refusals[code]
 		switch {
 		case code == "900900":
-			return nil, errors.New("the key manager itself failed (900900)")
+			// It is there, and has not judged this token: whoever brings several such
+			// must not end the asking about others'.
+			return nil, &tokenError{http.StatusOK, code}
 		case f == nil:
 			f = fault.InvalidCredentials
 		}

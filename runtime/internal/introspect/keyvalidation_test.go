@@ -131,6 +131,30 @@ func TestValidationStatus(t *testing.T) {
 	}
 }
 
+// Tokens that the key manager cannot judge (900900) are not in the way of others, however
+// many there are.
+func TestValidationFailsOfSomeTokens(t *testing.T) {
+	var calls atomic.Int64
+	s := keyManager(t, &calls, func(_, _, token, _, _ string) string {
+		if token == "good" {
+			return validation(member("authorized", true))
+		}
+		return validation(member("authorized", false) + member("validationStatus", "900900"))
+	})
+	in := validator(t, s.URL+"/km")
+	for i := range 12 {
+		if _, err := in.Judge(to("/a", "1", "GET /"), fmt.Appendf(nil, "odd%d", i), noon); code(err) != 503 || calls.Load() != int64(i+1) {
+			t.Errorf("%d: %v, asked %d times", i, err, calls.Load())
+		}
+	}
+	if err := in.Failing(); err != nil {
+		t.Errorf("failing: %v", err)
+	}
+	if _, err := in.Judge(to("/a", "1", "GET /"), []byte("good"), noon); err != nil {
+		t.Error(err)
+	}
+}
+
 // What is not an answer lets nobody in and is not a verdict.
 func TestValidationNonsense(t *testing.T) {
 	good := member("authorized", true)
