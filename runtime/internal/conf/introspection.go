@@ -39,6 +39,34 @@ const (
 
 const introspectionURL = "introspection.url"
 
+// checkOpaqueSubscriptions sees to it that whoever has tokens held to their
+// subscriptions knows that opaque ones are not: an introspection does not say what they
+// are subscribed to. WSO2's key validation judges it itself.
+func (l *loader) checkOpaqueSubscriptions() {
+	key, issuer := introspectionURL, l.c.Introspection.Issuer
+	if l.c.Introspection.URL == "" {
+		k := &l.c.KeyManager
+		if !k.Enabled || !k.Introspect || !k.Authenticates() {
+			return
+		}
+		key, issuer = "keyManager.serverUrl", k.Issuer
+	}
+	a, known := l.given(key)
+	if !known || l.broken[key] {
+		return
+	}
+	for i := range l.c.Issuers {
+		is := &l.c.Issuers[i]
+		switch {
+		case is.Subscriptions != "true":
+		case is.Issuer == issuer:
+			l.problem(a.at, a.written, fmt.Sprintf("jwtTokenConfig.validateSubscription is true for %q, and the answer does not say what an opaque token of that issuer is subscribed to", is.Issuer), "")
+		default:
+			l.warn(a.at, a.written, fmt.Sprintf("jwtTokenConfig.validateSubscription, which is true for %q, is for signed tokens: opaque ones are good for every API, and those of that issuer as well if this server knows them", is.Issuer))
+		}
+	}
+}
+
 // checkIntrospection sees to it that whoever is asked can know who asks.
 func (l *loader) checkIntrospection() {
 	i := &l.c.Introspection

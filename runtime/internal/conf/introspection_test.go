@@ -27,6 +27,49 @@ func TestIntrospectionErrors(t *testing.T) {
 	}
 }
 
+// Where tokens are held to their subscriptions, opaque ones of the same issuer would be a
+// way around it; of others the operator has to know.
+func TestSubscriptionsBesideOpaque(t *testing.T) {
+	issuer := func(validate string) string {
+		return "[[jwtTokenConfig]]\nissuer = \"https://i\"\naudience = \"a\"\njwksURL = \"https://i/k\"\nvalidateSubscription = " + validate + "\n"
+	}
+	const (
+		asked     = "[introspection]\nurl = \"https://i/introspect\"\nclientId = \"g\"\nclientSecret = \"s\"\naudience = \"a\"\n"
+		manager   = "[keyManager]\nserverUrl = \"https://km\"\nusername = \"u\"\npassword = \"p\"\n"
+		external  = manager + "external = true\n"
+		sameOwner = "issuer = \"https://i\"\n"
+		refused   = "jwtTokenConfig.validateSubscription is true for \"https://i\", and the answer does not say what an opaque token of that issuer is subscribed to"
+		warned    = "opaque ones are good for every API"
+	)
+	for name, tt := range map[string]struct{ file, problem, warning string }{
+		"the same issuer":               {file: asked + sameOwner + issuer("true"), problem: "runtime: micro-gw.conf:2:1: introspection.url: " + refused},
+		"the same issuer, not held":     {file: asked + sameOwner + issuer("false")},
+		"nobody knows which":            {file: asked + issuer("true"), warning: warned},
+		"another":                       {file: asked + "issuer = \"https://other\"\n" + issuer("true"), warning: warned},
+		"key manager, the same issuer":  {file: external + sameOwner + issuer("true"), problem: "runtime: micro-gw.conf:2:1: keyManager.serverUrl: " + refused},
+		"key manager, another":          {file: external + issuer("true"), warning: warned},
+		"key validation, which judges":  {file: manager + sameOwner + issuer("true")},
+		"key manager that is not asked": {file: "[keyManager]\nserverUrl = \"https://km\"\nexternal = true\nissuer = \"https://i\"\n" + issuer("true"), warning: "no credentials there"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inFolder(t, tt.file)
+			c, err := conf.Load(conf.Options{Path: "micro-gw.conf"})
+			switch {
+			case tt.problem != "":
+				if err == nil || err.Error() != tt.problem {
+					t.Errorf("got:\n%v\nwant:\n%s", err, tt.problem)
+				}
+			case err != nil:
+				t.Error(err)
+			default:
+				if got := strings.Join(c.Warnings, "\n"); (got == "") != (tt.warning == "") || !strings.Contains(got, tt.warning) {
+					t.Errorf("warnings %q, want %q", got, tt.warning)
+				}
+			}
+		})
+	}
+}
+
 // Every file of WSO2's names a key manager; only one that somebody has chosen is
 // called.
 func TestKeyManager(t *testing.T) {

@@ -29,6 +29,7 @@ func (l *loader) checkTogether() {
 		check()
 	}
 	l.checkIssuers()
+	l.checkOpaqueSubscriptions()
 	l.checkAPIKeys()
 	l.checkUserStore()
 	l.decideDevelopment()
