@@ -194,7 +194,7 @@ func (d *Directory) ask(ctx context.Context, s *server, name, dn, password strin
 	defer c.Close()
 	if dn == "" {
 		dn, err = d.search(c, name)
-		if errors.Is(err, userstore.ErrUnknown) {
+		if errors.Is(err, basic.ErrRefused) {
 			// As many questions as for a user who is there, whatever the answer.
 			_ = c.Bind(nobody+d.o.BaseDN, password)
 		}
@@ -269,6 +269,11 @@ func (d *Directory) search(c *ldap.Conn, name string) (string, error) {
 	switch {
 	case found == nil, len(found.Entries) == 0 && err != nil:
 		return "", fmt.Errorf("search: %w", err)
+	case len(found.Entries) == 0 && len(found.Referrals) > 0:
+		// Others may have the name (RFC 4511, section 4.5.3), so whoever is asked next must
+		// not decide about it. No error: Active Directory refers to others of every name
+		// that is searched from the root of a domain.
+		return "", basic.ErrRefused
 	case len(found.Entries) == 0:
 		return "", userstore.ErrUnknown
 	case len(found.Entries) > 1 || err != nil:

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -146,6 +147,30 @@ func TestUnknown(t *testing.T) {
 		o := ldap.Options{URLs: []string{serve(t, searchAnswer(1), last)}, BaseDN: "dc=x", Filter: "(uid={user})"}
 		if user, err := check(t, o, "ada", "secret"); user != "" || !errors.Is(err, userstore.ErrUnknown) {
 			t.Errorf("%s: %q, %v", name, user, err)
+		}
+	}
+}
+
+// A directory that refers to others for a part of what is searched does not say that
+// nobody has the name. Who is found is let in all the same.
+func TestReferred(t *testing.T) {
+	// A SearchResultReference (RFC 4511, section 4.5.3), alone and behind an entry.
+	reference := append([]byte{0x30, 18, 0x02, 1, 1, 0x73, 13, 0x04, 11}, "ldap://away"...)
+	entry := []byte("\x30\x10\x02\x01\x01\x64\x0b\x04\x07cn=ada0\x30\x00")
+	for name, c := range map[string]struct {
+		found []byte
+		last  byte
+		want  string
+	}{
+		"nobody":                 {reference, 49, "refused"},
+		"nobody, whatever comes": {reference, 0, "refused"},
+		"somebody":               {append(slices.Clone(entry), reference...), 0, "in as ada"},
+		"with another password":  {append(slices.Clone(entry), reference...), 49, "refused"},
+	} {
+		o := ldap.Options{URLs: []string{serve(t, append(c.found, searchAnswer(1)...), bindAnswer(2, c.last))}, BaseDN: "dc=x", Filter: "(uid={user})"}
+		user, err := check(t, o, "ada", "secret")
+		if got := verdict(user, err); got != c.want || errors.Is(err, userstore.ErrUnknown) {
+			t.Errorf("%s: %s, want %s; sure that there is nobody: %t", name, got, c.want, errors.Is(err, userstore.ErrUnknown))
 		}
 	}
 }
