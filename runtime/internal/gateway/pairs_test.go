@@ -15,7 +15,8 @@ import (
 	"github.com/microgw/microgw/schema/artifactpb"
 )
 
-// kinds of credentials, in the order of pairProject's schemes.
+// kinds of credentials, first those in the order of pairProject's schemes, then other
+// ways to meet the first of them.
 const (
 	withToken = iota
 	withPassword
@@ -23,8 +24,24 @@ const (
 	withQueryKey
 	withCookieKey
 	withCertificate
+	withOpaque
+	withTokenCookie
 	kindCount
+	schemeCount = withOpaque
 )
+
+// schemeOf is the place of a kind's scheme.
+func schemeOf(kind int) int {
+	if kind >= schemeCount {
+		return withToken
+	}
+	return kind
+}
+
+// inAuthorization reports whether a kind is sent in that field.
+func inAuthorization(kind int) bool {
+	return kind == withToken || kind == withPassword || kind == withOpaque
+}
 
 // pairProject has an operation for each pair of schemes, as alternatives
 // (/or/0/1) and together (/and/0/1).
@@ -41,8 +58,8 @@ func pairProject(upstream string, key []byte) *artifactpb.Artifact {
 		apiKey(artifactpb.Location_LOCATION_COOKIE, "sesame"),
 		&artifactpb.SecurityScheme{Kind: &artifactpb.SecurityScheme_MutualTls{MutualTls: &artifactpb.MutualTlsScheme{}}},
 	)
-	for i := range uint32(kindCount) {
-		for j := range uint32(kindCount) {
+	for i := range uint32(schemeCount) {
+		for j := range uint32(schemeCount) {
 			if i == j {
 				continue
 			}
@@ -74,17 +91,25 @@ func TestEveryPair(t *testing.T) {
 	s, ca := newSigner(t), newAuthority(t, "ours")
 	path := filepath.Join(t.TempDir(), "pairs.mgw")
 	put(t, path, pairProject(backend.URL, s.JWK))
-	g := start(t, gateway.Options{Artifact: path, Conf: conf.Options{Dev: true, Set: local("b7a.log.level=TRACE",
+	const opaque = "opaque-0123456789-token"
+	idp := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		fmt.Fprintf(w, `{"active":%t,"aud":"gw"}`, r.FormValue("token") == opaque)
+	}))
+	t.Cleanup(idp.Close)
+	g := start(t, gateway.Options{Artifact: path, Conf: conf.Options{Dev: true, Set: local("b7a.log.level=TRACE", "authConfig.cookie=session",
+		"introspection.url="+idp.URL, "introspection.clientId=gw", "introspection.clientSecret=s", "introspection.audience=gw", "introspection.timeout=1m",
 		"mutualSSLConfig.sslVerifyClient=optional", "mutualSSLConfig.authoritiesFile="+ca.file("ca.pem"),
 		"b7a.users.alice.password=2bb80d537b1da3e38bd30361aa855686bde0eacd7162fef6a25fe97bf527a25b")}}) // secret
 
 	token, key := s.token(t, ""), s.apiKey(t, "", nil)
 	password := base64.StdEncoding.EncodeToString([]byte("alice:secret"))
-	secrets := []string{token, key, password, url.QueryEscape(key)}
+	secrets := []string{token, key, password, url.QueryEscape(key), opaque}
 	plain, certified := caller(nil), caller(ca.client("me"))
 
 	call := func(path string, kinds []int, more ...string) (string, string) {
 		c, query, header := plain, "", more
+		var cookies []string // which are one field
 		for _, k := range kinds {
 			switch k {
 			case withToken:
@@ -96,10 +121,17 @@ func TestEveryPair(t *testing.T) {
 			case withQueryKey:
 				query = "?a=1&api_key=" + key + "&b=2"
 			case withCookieKey:
-				header = append(header, "Cookie", "a=1; sesame="+key+"; b=2")
+				cookies = append(cookies, "a=1; sesame="+key+"; b=2")
+			case withTokenCookie:
+				cookies = append(cookies, "c=1; session="+token+"; d=2")
+			case withOpaque:
+				header = append(header, "Authorization", "Bearer "+opaque)
 			case withCertificate:
 				c = certified
 			}
+		}
+		if cookies != nil {
+			header = append(header, "Cookie", strings.Join(cookies, "; "))
 		}
 		status, body := ask(c, "https://"+g.at.HTTPS+"/v1"+path+query, header...)
 		for _, secret := range secrets {
@@ -111,17 +143,18 @@ func TestEveryPair(t *testing.T) {
 	}
 	for i := range kindCount {
 		for j := range kindCount {
-			if i == j {
+			first, second := schemeOf(i), schemeOf(j)
+			if first == second {
 				continue
 			}
-			or, and := fmt.Sprintf("/or/%d/%d", i, j), fmt.Sprintf("/and/%d/%d", i, j)
+			or, and := fmt.Sprintf("/or/%d/%d", first, second), fmt.Sprintf("/and/%d/%d", first, second)
 			// A password and a token have one field between them.
-			oneField := i+j == withToken+withPassword
-			lacking := func(other int) string { // what is said where only the other is there
+			oneField := first+second == withToken+withPassword
+			lacking := func(other, given int) string { // what is said where only one is there
 				switch {
 				case other == withCertificate:
 					return "401 900901"
-				case oneField:
+				case oneField && inAuthorization(given):
 					return "401 900917"
 				}
 				return "401 900902"
@@ -132,26 +165,29 @@ func TestEveryPair(t *testing.T) {
 				want  string
 			}{
 				{or, nil, "401 900902"}, {or, []int{i}, "200"}, {or, []int{j}, "200"},
-				{and, nil, "401 900902"}, {and, []int{i}, lacking(j)}, {and, []int{j}, lacking(i)},
+				{and, nil, "401 900902"}, {and, []int{i}, lacking(j, i)}, {and, []int{j}, lacking(i, j)},
 			} {
 				if got, body := call(c.path, c.kinds); got != c.want {
 					t.Errorf("%s with %v: got %s %s, want %s", c.path, c.kinds, got, body, c.want)
 				}
 			}
-			both := "200"
-			if oneField {
-				both = "401 900901" // which of two fields counts nobody knows
+			both := map[string]string{or: "200", and: "200"}
+			switch {
+			case oneField && inAuthorization(i) && inAuthorization(j):
+				both[or], both[and] = "401 900901", "401 900901" // which of two fields counts nobody knows
+			case oneField: // a cookie counts where the field is absent
+				both[and] = "401 900917"
 			}
-			for _, path := range []string{or, and} {
-				if got, body := call(path, []int{i, j}); got != both {
-					t.Errorf("%s with both: got %s %s, want %s", path, got, body, both)
+			for path, want := range both {
+				if got, body := call(path, []int{i, j}); got != want {
+					t.Errorf("%s with %d and %d: got %s %s, want %s", path, i, j, got, body, want)
 				}
 			}
 			// Proved by one of them, and what an upstream may take for the other
 			// comes along.
 			for good, other := range map[int]int{i: j, j: i} {
-				for _, more := range smuggled(other, token, password, key) {
-					if good == withToken && more[0] == "Authorization" || good == withPassword && more[0] == "Authorization" {
+				for _, more := range smuggled(other, token, password, key, opaque) {
+					if inAuthorization(good) && more[0] == "Authorization" {
 						continue
 					}
 					query := ""
@@ -175,7 +211,7 @@ func TestEveryPair(t *testing.T) {
 
 // smuggled are spellings of good credentials that are not, or not alone, what the
 // gateway looks at.
-func smuggled(kind int, token, password, key string) [][]string {
+func smuggled(kind int, token, password, key, opaque string) [][]string {
 	switch kind {
 	case withToken, withPassword:
 		return [][]string{
@@ -185,6 +221,14 @@ func smuggled(kind int, token, password, key string) [][]string {
 			{"authorization", "bAsIc   " + password},
 			{"Authorization", "Basic\t" + password},
 		}
+	case withOpaque:
+		return [][]string{
+			{"Authorization", "Basic " + password, "Authorization", "Bearer " + opaque},
+			{"authorization", "bEARER   " + opaque},
+			{"Authorization", "Bearer\t" + opaque},
+		}
+	case withTokenCookie:
+		return [][]string{{"Cookie", "session=" + token, "Cookie", "session=" + token}, {"Cookie", `session="` + token + `"`}, {"Cookie", "a=b;session=" + token}, {"Cookie", "session =" + token}}
 	case withHeaderKey:
 		return [][]string{{"X-API-Key", key, "x-api-key", key}, {"X_API_KEY", key}, {"X-Api_Key", key}}
 	case withQueryKey:
