@@ -147,6 +147,7 @@ func TestSubscriber(t *testing.T) {
 		if tried := f.set(map[string]bool{taken: true}); fmt.Sprint(tried) != "["+taken+"]" {
 			t.Errorf("after a loss: tried %v", tried)
 		}
+		synctest.Wait() // that has cut it off again, which is logged
 		for _, want := range []string{"is started", `dialect="AMQP 1.0"`, "is lost", "is restored"} {
 			if !strings.Contains(log.String(), want) {
 				t.Errorf("no %q in\n%s", want, log.String())
