@@ -224,7 +224,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	defer call.Stop()
 	select {
 	case <-done:
-		return nil
+		return ctx.Err() // the last may have ended because others cut it off, too
 	case <-ctx.Done():
 	case <-call.C:
 	}
@@ -239,7 +239,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	s.mu.Unlock()
 	select {
 	case <-done:
-		return nil
+		return ctx.Err()
 	case <-ctx.Done():
 	}
 	s.mu.Lock()
