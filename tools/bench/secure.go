@@ -10,13 +10,11 @@ import (
 	"crypto/x509/pkix"
 	"encoding/base64"
 	"encoding/json"
-	"encoding/pem"
 	"fmt"
 	"io"
 	"math/big"
 	"net"
 	"net/http"
-	"os"
 	"path/filepath"
 	"strings"
 	"time"
@@ -157,16 +155,13 @@ func (b *bench) certificates() (*certificates, error) {
 		}
 		return x509.ParseCertificate(der)
 	}
-	write := func(file, kind string, der []byte) error {
-		return os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o644)
-	}
 	authorityKey := key()
 	authority, err := sign("bench authority", x509.Certificate{IsCA: true, BasicConstraintsValid: true,
 		KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageCRLSign}, authorityKey, nil, authorityKey)
 	if err != nil {
 		return nil, err
 	}
-	if err := write(c.authority, "CERTIFICATE", authority.Raw); err != nil {
+	if err := writePEM(c.authority, "CERTIFICATE", authority.Raw); err != nil {
 		return nil, err
 	}
 	for _, x := range []struct {
@@ -183,10 +178,10 @@ func (b *bench) certificates() (*certificates, error) {
 		if err != nil {
 			return nil, err
 		}
-		if err := write(x.file, "CERTIFICATE", cert.Raw); err != nil {
+		if err := writePEM(x.file, "CERTIFICATE", cert.Raw); err != nil {
 			return nil, err
 		}
-		if err := write(x.keyFile, "PRIVATE KEY", der); err != nil {
+		if err := writePEM(x.keyFile, "PRIVATE KEY", der); err != nil {
 			return nil, err
 		}
 	}
@@ -199,7 +194,7 @@ func (b *bench) certificates() (*certificates, error) {
 	if err != nil {
 		return nil, err
 	}
-	return c, write(c.crl, "X509 CRL", der)
+	return c, writePEM(c.crl, "X509 CRL", der)
 }
 
 // refuses is nil if s knows that a token is revoked.

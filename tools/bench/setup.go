@@ -268,6 +268,10 @@ enabled = %v
 		command: []string{b.binary("runtime"), "--artifact", artifact, "--conf", base + ".conf"}}, nil
 }
 
+func writePEM(file, kind string, der []byte) error {
+	return os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o644)
+}
+
 // tokens are what newTokens makes.
 type tokens struct {
 	good      string
@@ -287,7 +291,7 @@ func newTokens(dir string) (*tokens, error) {
 		return nil, err
 	}
 	t := &tokens{revokedID: rand.Text(), publicKey: filepath.Join(dir, "issuer.pem")}
-	if err := os.WriteFile(t.publicKey, pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}), 0o644); err != nil {
+	if err := writePEM(t.publicKey, "PUBLIC KEY", der); err != nil {
 		return nil, err
 	}
 	if t.good, err = newToken(key, rand.Text()); err != nil {

@@ -18,6 +18,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -340,10 +341,19 @@ func TestRevokedCertificates(t *testing.T) {
 	}
 }
 
-// WSO2's list of aliases for an API.
-func TestCertificatesOfAnAPI(t *testing.T) {
+// A listing is what tests of lists of certificates have in common: an upstream, and
+// two clients of one authority, of whom the trust store names the first.
+type listing struct {
+	upstream    string
+	mine, yours *tls.Certificate
+	artifact    string // path; nothing is there yet
+	conf        []string
+}
+
+func newListing(t *testing.T) *listing {
+	t.Helper()
 	backend := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "upstream") }))
-	defer backend.Close()
+	t.Cleanup(backend.Close)
 	ca := newAuthority(t, "ours")
 	mine, yours := ca.client("mine"), ca.client("yours")
 	store, err := pkcs12.Modern.EncodeTrustStoreEntries([]pkcs12.TrustStoreEntry{{Cert: ca.cert, FriendlyName: "ca"}, {Cert: mine.Leaf, FriendlyName: "mine"}}, "pw")
@@ -351,11 +361,19 @@ func TestCertificatesOfAnAPI(t *testing.T) {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
-	replace(t, filepath.Join(dir, "trust.p12"), store)
-	path := filepath.Join(dir, "mutual.mgw")
-	put(t, path, mutualProject(backend.URL, nil))
+	path := filepath.Join(dir, "trust.p12")
+	replace(t, path, store)
+	return &listing{backend.URL, mine, yours, filepath.Join(dir, "mutual.mgw"), local("mutualSSLConfig.sslVerifyClient=optional",
+		"listenerConfig.trustStorePath="+path, "listenerConfig.trustStorePassword=pw")}
+}
+
+// WSO2's list of aliases for an API.
+func TestCertificatesOfAnAPI(t *testing.T) {
+	l := newListing(t)
+	mine, yours, path := l.mine, l.yours, l.artifact
+	put(t, path, mutualProject(l.upstream, nil))
 	set := func(alias, api string) conf.Options {
-		return conf.Options{Dev: true, Set: local("mutualSSLConfig.sslVerifyClient=optional", "listenerConfig.trustStorePath="+filepath.Join(dir, "trust.p12"), "listenerConfig.trustStorePassword=pw",
+		return conf.Options{Dev: true, Set: append(slices.Clip(l.conf),
 			"mutualSSLConfig.api.certificates.name="+api, "mutualSSLConfig.api.certificates.version=1", "mutualSSLConfig.api.certificates.aliasList="+alias)}
 	}
 	g := start(t, gateway.Options{Artifact: path, Conf: set("mine", "cert")})
@@ -386,19 +404,10 @@ func TestCertificatesOfAnAPI(t *testing.T) {
 // A new version of an API that takes some certificates only is not served to all
 // who are trusted: its list comes first, or the artifact before it goes on.
 func TestCertificatesOfAnotherVersion(t *testing.T) {
-	backend := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "upstream") }))
-	defer backend.Close()
-	ca := newAuthority(t, "ours")
-	mine, yours := ca.client("mine"), ca.client("yours")
-	store, err := pkcs12.Modern.EncodeTrustStoreEntries([]pkcs12.TrustStoreEntry{{Cert: ca.cert, FriendlyName: "ca"}, {Cert: mine.Leaf, FriendlyName: "mine"}}, "pw")
-	if err != nil {
-		t.Fatal(err)
-	}
-	dir := t.TempDir()
-	replace(t, filepath.Join(dir, "trust.p12"), store)
-	path := filepath.Join(dir, "mutual.mgw")
+	l := newListing(t)
+	mine, yours, path := l.mine, l.yours, l.artifact
 	version := func(v string) *artifactpb.Artifact {
-		a := mutualProject(backend.URL, nil)
+		a := mutualProject(l.upstream, nil)
 		for _, api := range a.Apis {
 			if api.Title == "cert" {
 				api.Version = v
@@ -407,7 +416,7 @@ func TestCertificatesOfAnotherVersion(t *testing.T) {
 		return a
 	}
 	put(t, path, version("1"))
-	set := local("mutualSSLConfig.sslVerifyClient=optional", "listenerConfig.trustStorePath="+filepath.Join(dir, "trust.p12"), "listenerConfig.trustStorePassword=pw")
+	set := l.conf
 	for i, v := range []string{"1", "2"} {
 		p := fmt.Sprintf("mutualSSLConfig.api.certificates.%d.", i)
 		set = append(set, p+"name=cert", p+"version="+v, p+"aliasList=mine")

@@ -55,6 +55,16 @@ func (f *fake) dial(t broker.Target) (broker.Subscription, error) {
 	return stomp.Dial(ctx, t)
 }
 
+// subscribe is dial that has to succeed.
+func (f *fake) subscribe(t *testing.T, to broker.Target) broker.Subscription {
+	t.Helper()
+	s, err := f.dial(to)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
 const (
 	connected  = "CONNECTED\nversion:1.2\nheart-beat:0,0\n\n\x00\n"
 	subscribed = "RECEIPT\nreceipt-id:subscribed\n\n\x00"
@@ -80,10 +90,7 @@ func receive(t *testing.T, s broker.Subscription) (all []message.Message, err er
 func TestDial(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &fake{connected: connected, subscribed: subscribed, then: say("")}
-		s, err := f.dial(broker.Target{Username: "me", Password: `p:a\ss`})
-		if err != nil {
-			t.Fatal(err)
-		}
+		s := f.subscribe(t, broker.Target{Username: "me", Password: `p:a\ss`})
 		defer s.Close()
 		if want := "CONNECT\naccept-version:1.0,1.1,1.2\nhost:b\nheart-beat:10000,10000\nlogin:me\npasscode:p:a\\ss\n\n"; f.got[0] != want {
 			t.Errorf("got %q, want %q", f.got[0], want)
@@ -165,10 +172,7 @@ func TestReceive(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				f := &fake{connected: "CONNECTED\nversion:" + tt.version + "\n\n\x00", subscribed: "MESSAGE\nn:0\n\n\x00" + subscribed, then: say(tt.frame + next)}
-				s, err := f.dial(broker.Target{})
-				if err != nil {
-					t.Fatal(err)
-				}
+				s := f.subscribe(t, broker.Target{})
 				defer s.Close()
 				all, err := receive(t, s)
 				if !errors.Is(err, io.EOF) || len(all) != 3 {
@@ -196,10 +200,7 @@ func TestReceive(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				f := &fake{connected: connected, subscribed: subscribed, then: say(tt.frame)}
-				s, err := f.dial(broker.Target{})
-				if err != nil {
-					t.Fatal(err)
-				}
+				s := f.subscribe(t, broker.Target{})
 				defer s.Close()
 				if all, err := receive(t, s); len(all) != 0 || err == nil || !strings.Contains(err.Error(), tt.want) {
 					t.Errorf("%d messages and %v", len(all), err)
@@ -246,13 +247,10 @@ func TestHeartbeats(t *testing.T) {
 					}
 					last.Store(time.Now().UnixNano())
 				}}
-				s, err := f.dial(broker.Target{})
-				if err != nil {
-					t.Fatal(err)
-				}
+				s := f.subscribe(t, broker.Target{})
 				ctx, cancel := context.WithTimeout(context.Background(), time.Hour)
 				defer cancel()
-				_, err = s.Receive(ctx)
+				_, err := s.Receive(ctx)
 				if took := time.Since(time.Unix(0, last.Load())); tt.lost > 0 && (err == nil || !strings.Contains(err.Error(), "silent for") || took != tt.lost) ||
 					tt.lost == 0 && !errors.Is(err, context.DeadlineExceeded) {
 					t.Errorf("%v after %v", err, took)
@@ -340,10 +338,7 @@ func TestPlain(t *testing.T) {
 			acked, _ = in.ReadString(0)
 			io.WriteString(c, "RECEIPT\nreceipt-id:taken\n\n\x00")
 		}}
-		s, err := f.dial(broker.Target{Durable: "gw-1", Plain: true})
-		if err != nil {
-			t.Fatal(err)
-		}
+		s := f.subscribe(t, broker.Target{Durable: "gw-1", Plain: true})
 		defer s.Close()
 		all, err := receive(t, s)
 		if len(all) != 1 || err == nil || !strings.Contains(err.Error(), "in the way") || acked != "ACK\nid:1\nreceipt:taken\n\n\x00" || strings.Contains(f.got[1], "transformation") {
