@@ -92,11 +92,8 @@ func (i *identity) config() *tls.Config {
 }
 
 // reload reads the files again, and reports whether there is another certificate
-// in them. If there is an error the one before goes on.
+// in them. If there is an error the one before goes on. There must be files.
 func (i *identity) reload(now time.Time) (changed bool, err error) {
-	if i.files == nil {
-		return false, nil
-	}
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	old := i.now.Load()

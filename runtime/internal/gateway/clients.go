@@ -106,12 +106,8 @@ func (k *clients) late(now time.Time) []string {
 // read, too.
 func (k *clients) read(store *keys.Store) (_ *trust, err error) {
 	if store == nil && k.usesStore() {
-		data, err := os.ReadFile(k.store.Path)
-		if err != nil {
-			return nil, fmt.Errorf("listenerConfig.trustStorePath: %w", err)
-		}
-		if store, err = keys.OpenStore(data, k.store.Password.Reveal()); err != nil {
-			return nil, fmt.Errorf("listenerConfig.trustStorePath: %s: %w", k.store.Path, err)
+		if store, err = openTrustStore(&k.store); err != nil {
+			return nil, err
 		}
 	}
 	t := &trust{apis: map[apiName][]*x509.Certificate{}}

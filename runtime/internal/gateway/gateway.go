@@ -350,17 +350,9 @@ func (g *gateway) run(ctx context.Context) (err error) {
 		})
 	}
 
-	if i := g.identity; i != nil && i.files != nil {
-		wg.Go(func() { watch(ctx, i.files, i.seen, g.reloadIdentity) })
-	}
-	if o := g.issuers.own; o != nil && o.files != nil {
-		wg.Go(func() { watch(ctx, o.files, o.seen, func() { o.reload(g.issuers.opaque, g.log) }) })
-	}
-	if k := g.clients; k != nil {
-		wg.Go(func() { watch(ctx, k.files, k.seen, func() { k.reload(g.log) }) })
-		if k.revoked != nil {
-			wg.Go(func() { watch(ctx, []string{k.cfg.CRLFile}, k.seenCRL, func() { k.reloadCRL(g.log) }) })
-		}
+	credentials := g.credentials()
+	for _, c := range credentials {
+		wg.Go(func() { watch(ctx, c.files, c.seen, c.reload) })
 	}
 
 	g.announce(addresses)
@@ -372,13 +364,8 @@ func (g *gateway) run(ctx context.Context) (err error) {
 	defer tidy.Stop()
 	hangup := func() {
 		g.reload("SIGHUP")
-		g.reloadIdentity()
-		if o := g.issuers.own; o != nil && o.files != nil {
-			o.reload(g.issuers.opaque, g.log)
-		}
-		if g.clients != nil {
-			g.clients.reload(g.log)
-			g.clients.reloadCRL(g.log)
+		for _, c := range credentials {
+			c.reload()
 		}
 	}
 	if again {
@@ -514,11 +501,31 @@ func (g *gateway) reload(why string) {
 	g.log.Info("artifact swapped", append(next.attrs(), "reason", why, "before", old.digest())...)
 }
 
+// credentials are files that are read again when they change, and on SIGHUP.
+type credentials struct {
+	files  []string
+	seen   []fileID // when they were read, for watch
+	reload func()
+}
+
+func (g *gateway) credentials() (all []credentials) {
+	if i := g.identity; i != nil && i.files != nil {
+		all = append(all, credentials{i.files, i.seen, g.reloadIdentity})
+	}
+	if o := g.issuers.own; o != nil && o.files != nil {
+		all = append(all, credentials{o.files, o.seen, func() { o.reload(g.issuers.opaque, g.log) }})
+	}
+	if k := g.clients; k != nil {
+		all = append(all, credentials{k.files, k.seen, func() { k.reload(g.log) }})
+		if k.revoked != nil {
+			all = append(all, credentials{[]string{k.cfg.CRLFile}, k.seenCRL, func() { k.reloadCRL(g.log) }})
+		}
+	}
+	return all
+}
+
 // reloadIdentity reads the certificate of the TLS ports again.
 func (g *gateway) reloadIdentity() {
-	if g.identity == nil {
-		return
-	}
 	changed, err := g.identity.reload(time.Now())
 	leaf := g.identity.now.Load().Leaf
 	args := []any{"serial", leaf.SerialNumber, "until", leaf.NotAfter.UTC()}

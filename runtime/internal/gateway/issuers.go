@@ -41,6 +41,19 @@ type issuers struct {
 	key      []byte        // guarded by mu: the development key it trusts
 }
 
+// openTrustStore reads listenerConfig.trustStorePath.
+func openTrustStore(s *conf.Store) (*keys.Store, error) {
+	data, err := os.ReadFile(s.Path)
+	if err != nil {
+		return nil, fmt.Errorf("listenerConfig.trustStorePath: %w", err)
+	}
+	store, err := keys.OpenStore(data, s.Password.Reveal())
+	if err != nil {
+		return nil, fmt.Errorf("listenerConfig.trustStorePath: %s: %w", s.Path, err)
+	}
+	return store, nil
+}
+
 // newIssuers reads the keys at hand and begins to fetch the others.
 func newIssuers(c *conf.Config, log *slog.Logger) (_ *issuers, err error) {
 	is := &issuers{cfg: c, log: log}
@@ -49,13 +62,9 @@ func newIssuers(c *conf.Config, log *slog.Logger) (_ *issuers, err error) {
 			is.close()
 		}
 	}()
-	if path := c.Listener.TrustStore.Path; path != "" {
-		data, err := os.ReadFile(path)
-		if err != nil {
-			return nil, fmt.Errorf("listenerConfig.trustStorePath: %w", err)
-		}
-		if is.store, err = keys.OpenStore(data, c.Listener.TrustStore.Password.Reveal()); err != nil {
-			return nil, fmt.Errorf("listenerConfig.trustStorePath: %s: %w", path, err)
+	if c.Listener.TrustStore.Path != "" {
+		if is.store, err = openTrustStore(&c.Listener.TrustStore); err != nil {
+			return nil, err
 		}
 		if is.trusted, err = x509.SystemCertPool(); err != nil {
 			// A minimal container has none; the store is enough then.

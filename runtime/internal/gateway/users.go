@@ -113,11 +113,7 @@ func rootsOf(file string, trusted *x509.CertPool) (*x509.CertPool, error) {
 	if err != nil {
 		return nil, err
 	}
-	pool := x509.NewCertPool()
-	for _, c := range list {
-		pool.AddCert(c)
-	}
-	return pool, nil
+	return pool(list), nil
 }
 
 // users are those of several places. A name is that of the first place that has

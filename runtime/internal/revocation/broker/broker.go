@@ -232,8 +232,7 @@ func (s *Subscriber) connect(ctx context.Context, preferred int, careful, inTheW
 			return nil, 0, ctx.Err()
 		}
 		failed = append(failed, fmt.Sprintf("%s: %s", t, t.hide(err.Error())))
-		op := (*net.OpError)(nil)
-		away = away && errors.As(err, &op) && op.Op == "dial"
+		away = away && source.Away(err)
 	}
 	text := strings.Join(failed, "; ")
 	if hint := s.hint(); hint != "" {
